@@ -196,11 +196,16 @@ impl KeyArgs {
     }
 }
 
-/// The private Ed25519 key of a file, else of the environment, whatever scheme is configured.
+/// The private Ed25519 key of the file of `--ed25519-key-file`, else of the environment, whatever scheme is configured.
 pub(crate) fn ed25519_signing(
     path: Option<&PathBuf>,
     env: &Env<'_>,
 ) -> Result<SigningKey, Failure> {
+    if path.is_none() && env.get(ED25519_PRIVATE)?.is_none() {
+        return Err(Failure::usage(format!(
+            "no Ed25519 key is configured: set {ED25519_PRIVATE}, or give --ed25519-key-file"
+        )));
+    }
     let keys = KeyArgs {
         alg: Some(Algorithm::Ed25519.as_str().to_owned()),
         key_file: path.cloned(),

@@ -404,8 +404,9 @@ impl<'a> Sender<'a> {
         self.under_way_count -= 1;
         let is_in_time = now <= self.end();
         let counts = counts_of(&mut self.tally, request.phase);
-        counts.answered_in_time += u64::from(is_in_time);
         let worth = counts.answer(request.signed.order().kind, answer.status, answer.dedup);
+        let counts_for_rate = is_in_time && worth == Worth::AsExpected;
+        counts.expected_in_time += u64::from(counts_for_rate);
         if request.phase == Phase::Measured {
             self.record(&request, now);
         }

@@ -72,8 +72,8 @@ pub struct Counts {
     pub answers: BTreeMap<(Kind, u16, Dedup), u64>,
     /// Requests without an answer.
     pub unanswered: Unanswered,
-    /// Answers until the time was up; an answer to what was still under way comes later.
-    pub answered_in_time: u64,
+    /// Answers as expected until the time was up; an answer to what was still under way comes later.
+    pub expected_in_time: u64,
     /// Attempts to connect that failed.
     pub unconnected: u64,
     /// Requests that were due while all connections were busy.
@@ -100,10 +100,14 @@ impl Counts {
         self.kinds.iter().map(|it| it.wrong).sum()
     }
 
+    /// Answers without a judgement.
+    pub fn unjudged(&self) -> u64 {
+        self.kinds.iter().map(|it| it.unjudged).sum()
+    }
+
     /// Requests that were not judged or got no answer.
     pub fn errors(&self) -> u64 {
-        let unjudged: u64 = self.kinds.iter().map(|it| it.unjudged).sum();
-        unjudged + self.unanswered.sum()
+        self.unjudged() + self.unanswered.sum()
     }
 
     /// Requests that were due, sent or not.
@@ -167,7 +171,7 @@ impl Counts {
         one.foreign += none.foreign;
         one.timed_out += none.timed_out;
         one.unsent += none.unsent;
-        self.answered_in_time += other.answered_in_time;
+        self.expected_in_time += other.expected_in_time;
         self.unconnected += other.unconnected;
         self.waited_for_connection += other.waited_for_connection;
         self.signed_ahead += other.signed_ahead;

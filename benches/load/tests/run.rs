@@ -290,6 +290,7 @@ fn an_answer_that_the_contract_forbids_is_wrong_and_what_is_not_judged_is_an_err
             expect,
             "{status} {dedup}"
         );
+        assert_eq!(counts.expected_in_time, 0, "{status} {dedup}");
     }
 }
 
@@ -439,6 +440,11 @@ fn a_record_that_was_not_judged_is_never_repeated() {
     assert_eq!(counts.wrong(), 0, "{counts:?}");
     assert!(judge.count(200, "hit") > 100, "{counts:?}");
     assert!(counts.errors() > 300, "{counts:?}");
+    let as_expected: u64 = counts.kinds.iter().map(|it| it.as_expected).sum();
+    assert!(
+        (1..=as_expected).contains(&counts.expected_in_time),
+        "{counts:?}"
+    );
 }
 
 #[test]

@@ -113,13 +113,19 @@ pub(super) fn latency_text(nanoseconds: f64) -> String {
     }
 }
 
-/// A part of 1 to read.
+/// A part of 1 to read. What is neither nothing nor all has as many digits as it takes to see that.
 pub(super) fn share_text(share: f64) -> String {
-    match share * 100.0 {
-        it if it == 0.0 || it >= 10.0 => format!("{it:.0} %"),
-        it if it >= 0.1 => format!("{it:.1} %"),
-        it => format!("{it:.4} %"),
-    }
+    let percent = share * 100.0;
+    let digits = match percent {
+        it if it <= 0.0 || it >= 100.0 => return format!("{it:.0} %"),
+        it if it >= 10.0 => 0,
+        it if it >= 0.1 => 1,
+        _ => 4,
+    };
+    let is_part = |text: &String| plain(text).is_some_and(|it| 0.0 < it && it < 100.0);
+    let texts = (digits..=12).map(|digits| format!("{percent:.digits$}"));
+    let text = texts.into_iter().find(is_part);
+    format!("{} %", text.unwrap_or_else(|| percent.to_string()))
 }
 
 /// A rate to read.
@@ -161,6 +167,23 @@ mod tests {
         }
         for text in ["10", "101%", "-1%", "%", "", "x%"] {
             assert!(share(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_never_rounded_to_nothing_or_to_all() {
+        for (share, expect) in [
+            (0.0, "0 %"),
+            (1e-9, "0.0000001 %"),
+            (0.000_012, "0.0012 %"),
+            (0.005, "0.5 %"),
+            (0.504, "50 %"),
+            (0.994, "99 %"),
+            (3_998.0 / 4_000.0, "99.95 %"),
+            (0.999_999_999, "99.9999999 %"),
+            (1.0, "100 %"),
+        ] {
+            assert_eq!(share_text(share), expect);
         }
     }
 

@@ -43,16 +43,22 @@ fn then_text(then: &Saved) -> String {
 pub(super) fn rows(now: &Saved, then: &Saved) -> Vec<[String; 4]> {
     let row = |(name, metric): &(&str, Metric)| {
         let (after, before) = (now.figure(*metric)?, then.figure(*metric)?);
-        let text = |value| match metric {
+        let text = |value, run: &Saved| match metric {
             Metric::Errors => share_text(value),
             Metric::Rate => format!("{}/s", rate_text(value)),
+            _ if run.figures.from_due.count == 0 => "-".to_owned(),
             _ => latency_text(value),
         };
         let ratio = match ratio(after, before) {
             it if it.is_finite() => format!("{it:.2}"),
             _ => "-".to_owned(),
         };
-        Some([(*name).to_owned(), text(before), text(after), ratio])
+        Some([
+            (*name).to_owned(),
+            text(before, then),
+            text(after, now),
+            ratio,
+        ])
     };
     ROWS.iter().filter_map(row).collect()
 }
@@ -122,6 +128,14 @@ mod tests {
             assert!(text.contains(part), "{part}:\n{text}");
         }
         assert!(!text.contains("not the same"), "{text}");
+    }
+
+    #[test]
+    fn a_run_without_an_answer_has_no_latency_to_compare() {
+        let (mut now, then) = (saved(), saved());
+        now.figures = super::super::saved::Figures::default();
+        let text = lines(&now, &then).join("\n");
+        assert!(!text.contains(" ns"), "{text}");
     }
 
     #[test]

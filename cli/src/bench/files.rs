@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::fault;
 use flk_bench_load::hdr;
 use flk_bench_load::run::{Log, Outcome};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tempfile::NamedTempFile;
@@ -31,9 +31,7 @@ impl Place {
         let Some(path) = path else {
             return Ok(None);
         };
-        if path.is_dir() {
-            return Err(refused(path, "it is a directory"));
-        }
+        check_name(path)?;
         let directory = match path.parent() {
             Some(directory) if directory != Path::new("") => directory,
             _ => Path::new("."),
@@ -54,6 +52,21 @@ impl Place {
         let kept = self.file.persist(&self.path);
         kept.map_err(|error| refused(&self.path, &fault::why(&error.error)))?;
         Ok(())
+    }
+}
+
+/// Refuses a name that no file can have, and what must not be replaced by one.
+fn check_name(path: &Path) -> Result<(), Failure> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.ends_with(b"/") || path.is_dir() {
+        return Err(refused(path, "it names a directory, not a file"));
+    }
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(_) => Err(refused(path, "it is not a regular file")),
+        Err(_) if bytes.is_empty() => Err(refused(path, "the name is empty")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refused(path, &fault::why(&error))),
     }
 }
 
@@ -109,4 +122,28 @@ pub(super) fn document(run: &Saved) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(run);
     let text = text.map_err(|_| Failure::with(Exit::File, "the figures have no form as JSON"))?;
     Ok(text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_file_can_have_is_refused_before_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let long = "a".repeat(300);
+        for name in ["new/", "", "file/", "file/x", &long] {
+            let place = Place::take(Some(&dir.path().join(name)));
+            assert!(place.is_err(), "{name}");
+        }
+        for path in ["", "/dev/null", "new/"] {
+            assert!(Place::take(Some(&PathBuf::from(path))).is_err(), "{path}");
+        }
+        for name in ["file", "new"] {
+            let place = Place::take(Some(&dir.path().join(name)));
+            assert!(place.is_ok(), "{name}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -43,7 +43,8 @@ connection sends the next request when the last one is answered; that finds the 
 
 Every answer is held against the record contract. A new record has to be answered 200 with Flk-Dedup: miss, a duplicate 200 with \
 hit, a bad signature 401, a malformed body 400; anything else is wrong, and the command ends with 1. Answers 408, 429 and 5xx, lost \
-connections and time-outs are errors, for which --expect sets a bound. A duplicate repeats a record of this run that was answered; \
+connections and time-outs are errors, for which --expect sets a bound, and they do not count for the rate; a run in which nothing else \
+was answered ends with 69. A duplicate repeats a record of this run that was answered; \
 ids are new in each run, so an earlier run never makes a record a duplicate. --seed repeats the order of the mix and Poisson \
 arrivals.
 

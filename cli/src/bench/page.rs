@@ -43,6 +43,9 @@ pub(super) fn page(run: &Saved, then: Option<&Saved>) -> String {
             "<p class=\"limit\"><b>The generator was the limit</b>: {reasons}</p>"
         );
     }
+    if let Some(refused) = report::most_refused(&run.figures) {
+        let _ = writeln!(html, "<p class=\"limit\"><b>{}</b></p>", escaped(&refused));
+    }
     html.push_str(&percentiles(run, then));
     html.push_str(&over_time(run));
     html.push_str("<h2>Figures</h2>\n");

@@ -51,7 +51,7 @@ pub(super) fn of(args: &BenchArgs) -> Result<Ready, Failure> {
     let mix = mix(args)?;
     let cpus = args.cpus.as_ref().map_or_else(Vec::new, |it| it.0.clone());
     let threads_count = threads_count(args, &cpus)?;
-    allow_files(u64::from(args.connections) + OTHER_FILES)?;
+    allow_files(u64::from(args.connections))?;
     let tenants = args.mix.tenants.as_ref().map_or(&[][..], |it| &it.0[..]);
     let keys = key::read(&KeyFiles {
         keys: &args.keys,
@@ -146,8 +146,9 @@ fn log(args: &BenchArgs) -> Log {
     }
 }
 
-/// Lets the process open so many files, as far as it may.
-fn allow_files(wanted: u64) -> Result<(), Failure> {
+/// Lets the process open files for so many connections, as far as it may.
+fn allow_files(connections: u64) -> Result<(), Failure> {
+    let wanted = connections + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|it| it >= wanted) {
         return Ok(());
@@ -156,12 +157,21 @@ fn allow_files(wanted: u64) -> Result<(), Failure> {
         current: Some(wanted),
         maximum: limit.maximum,
     };
-    setrlimit(Resource::Nofile, raised).map_err(|_| {
-        let most = limit.maximum.map_or(0, |it| it.saturating_sub(OTHER_FILES));
-        Failure::usage(format!(
-            "this process may open {most} connections: raise the limit (ulimit -Hn), or give fewer --connections"
-        ))
-    })
+    setrlimit(Resource::Nofile, raised)
+        .map_err(|_| Failure::usage(too_few_files(connections, limit.maximum.unwrap_or(0))))
+}
+
+/// What to do where a process may have so many descriptors at most. Fewer connections help only where some fit.
+fn too_few_files(connections: u64, most: u64) -> String {
+    let wanted = connections + OTHER_FILES;
+    let connections = crate::output::counted(connections, "connection");
+    let fewer = match most.saturating_sub(OTHER_FILES) {
+        0 => String::new(),
+        fit => format!(", or give --connections {fit} or fewer"),
+    };
+    format!(
+        "{connections} take {wanted} descriptors, and this process may have {most}: raise the hard limit (ulimit -n {wanted}){fewer}"
+    )
 }
 
 /// How many records each thread signs before the run.
@@ -239,4 +249,27 @@ fn settings(args: &BenchArgs, plan: &Plan, recipe: &Recipe) -> Settings {
 /// Whether all requests go to this machine.
 pub(super) fn is_this_machine(address: SocketAddr) -> bool {
     address.ip().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_low_a_limit_of_descriptors_is_told_with_what_helps() {
+        let said = too_few_files(64, 64);
+        assert!(
+            said.contains("64 connections take 128 descriptors"),
+            "{said}"
+        );
+        assert!(
+            said.ends_with("may have 64: raise the hard limit (ulimit -n 128)"),
+            "{said}"
+        );
+        let said = too_few_files(1_000, 70);
+        assert!(
+            said.ends_with("(ulimit -n 1064), or give --connections 6 or fewer"),
+            "{said}"
+        );
+    }
 }

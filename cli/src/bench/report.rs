@@ -4,6 +4,9 @@
 use super::amounts::{latency_text, rate_text, share_text};
 use super::saved::{Figures, Saved, Settings, Spread};
 use crate::output::{counted, printable};
+use flk_bench_load::answer::Dedup;
+use flk_bench_load::expected::{Worth, worth};
+use flk_bench_load::mix::Kind;
 use std::collections::BTreeMap;
 
 /// Its lines.
@@ -51,7 +54,13 @@ pub(super) fn pace(settings: &Settings) -> String {
     }
 }
 
+/// Shown where nothing was counted.
+const NONE: &str = "-";
+
 fn by_name(counts: &BTreeMap<String, u64>) -> String {
+    if counts.is_empty() {
+        return NONE.to_owned();
+    }
     let counts = counts
         .iter()
         .map(|(name, count)| format!("{name}: {count}"));
@@ -85,10 +94,11 @@ fn counts(figures: &Figures) -> Vec<String> {
             share_text(figures.errors_share)
         ),
         format!(
-            "rate        {:>10}/s{asked}",
+            "rate        {:>10}/s{asked}; of answers as expected",
             rate_text(figures.achieved_per_s)
         ),
     ];
+    lines.extend(most_refused(figures).map(|it| format!("            {it}")));
     lines.push(format!(
         "signed      {:>10}   before the run, {} on the fly, warm-up included",
         figures.signed_ahead, figures.signed_on_the_fly
@@ -105,6 +115,30 @@ fn counts(figures: &Figures) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Where most answers were without a judgement: how many, and by what status. The latencies are theirs, then.
+pub(super) fn most_refused(figures: &Figures) -> Option<String> {
+    let count: u64 = figures.kinds.iter().map(|it| it.unjudged).sum();
+    let text = format!(
+        "MOST ANSWERS WERE REFUSALS: {}; latencies are mostly those of refusals",
+        refused(figures)
+    );
+    (count * 2 > figures.answered).then_some(text)
+}
+
+/// How many answers were without a judgement, and by what status.
+pub(super) fn refused(figures: &Figures) -> String {
+    let is_refusal = |status: &str| {
+        let status = status.parse();
+        status.is_ok_and(|it| worth(Kind::New, it, Dedup::Absent) == Worth::Unjudged)
+    };
+    let statuses = figures.statuses.iter();
+    let refusals = statuses.filter(|(status, _)| is_refusal(status));
+    let refusals = refusals.map(|(status, count)| (status.clone(), *count));
+    let refusals: BTreeMap<String, u64> = refusals.collect();
+    let count: u64 = refusals.values().sum();
+    format!("{count} of {} ({})", figures.answered, by_name(&refusals))
 }
 
 fn kinds(figures: &Figures) -> Vec<String> {
@@ -147,8 +181,12 @@ fn latencies(run: &Saved) -> Vec<String> {
             spread.p99_99_ns,
             spread.max_ns,
         ];
-        let mut texts: Vec<String> = whole.iter().map(|it| latency_text(*it as f64)).collect();
-        texts.push(latency_text(spread.mean_ns));
+        let text = |nanoseconds| match spread.count {
+            0 => NONE.to_owned(),
+            _ => latency_text(nanoseconds),
+        };
+        let mut texts: Vec<String> = whole.iter().map(|it| text(*it as f64)).collect();
+        texts.push(text(spread.mean_ns));
         format!("{name:<24}{}", cells(&texts))
     };
     let mut lines = vec![format!(
@@ -215,7 +253,7 @@ mod tests {
             "due               1010",
             "answered          1000   by status 200: 1000; by Flk-Dedup hit: 1, miss: 999",
             "9 connections lost, 0 not from a gateway, 0 timed out, 1 never sent",
-            "500/s of 505/s asked for",
+            "500/s of 505/s asked for; of answers as expected",
             "new                 1009  200 miss          999           0       1",
             "WRONG: 1 of kind new answered 200 (Flk-Dedup hit)",
             "from when it was due",
@@ -224,6 +262,40 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}:\n{text}");
         }
+    }
+
+    #[test]
+    fn refusals_are_said_where_they_are_most_of_the_answers() {
+        let mut run = saved();
+        let figures = &mut run.figures;
+        figures.statuses = BTreeMap::from([
+            ("200".to_owned(), 500),
+            ("429".to_owned(), 1),
+            ("503".to_owned(), 499),
+        ]);
+        figures.kinds[0].unjudged = 500;
+        assert_eq!(most_refused(&run.figures), None);
+        run.figures.kinds[0].unjudged = 501;
+        run.figures.statuses.insert("503".to_owned(), 500);
+        let text = lines(&run).join("\n");
+        assert!(
+            text.contains("MOST ANSWERS WERE REFUSALS: 501 of 1000 (429: 1, 503: 500);"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_nothing_answered_has_no_latencies_and_no_statuses() {
+        let mut run = saved();
+        run.figures = Figures::default();
+        let text = lines(&run).join("\n");
+        assert!(text.contains("by status -; by Flk-Dedup -"), "{text}");
+        assert!(!text.contains(" ns"), "{text}");
+        let row = text
+            .lines()
+            .find(|it| it.starts_with("from when it was due"));
+        assert_eq!(row.unwrap().matches(" -").count(), 7, "{text}");
+        assert!(!text.contains("REFUSALS"), "{text}");
     }
 
     #[test]

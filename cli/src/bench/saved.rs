@@ -90,6 +90,7 @@ pub(super) struct Figures {
     /// Whether the user ended it.
     pub(super) interrupted: bool,
     pub(super) asked_per_s: Option<f64>,
+    /// Answers as expected: a refusal is no achievement.
     pub(super) achieved_per_s: f64,
     pub(super) due: u64,
     pub(super) sent: u64,
@@ -280,7 +281,7 @@ impl Figures {
             interrupted: context.interrupted,
             asked_per_s: context.asked_per_s.map(rounded),
             achieved_per_s: match measured_s > 0.0 {
-                true => rounded(counts.answered_in_time as f64 / measured_s),
+                true => rounded(counts.expected_in_time as f64 / measured_s),
                 false => 0.0,
             },
             due: counts.due(),
@@ -352,7 +353,12 @@ fn wrong(counts: &Counts) -> Vec<WrongAnswer> {
 fn part(count: u64, all: u64) -> f64 {
     match all {
         0 => 0.0,
-        _ => (count as f64 / all as f64 * 1e9).round() / 1e9,
+        _ if count == 0 || count >= all => count as f64 / all as f64,
+        // Some are neither none nor all.
+        _ => {
+            let billionths = (count as f64 / all as f64 * 1e9).round();
+            billionths.clamp(1.0, 1e9 - 1.0) / 1e9
+        }
     }
 }
 

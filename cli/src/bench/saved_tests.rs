@@ -18,7 +18,7 @@ pub(in crate::bench) fn saved() -> Saved {
     };
     counts.answers.insert((Kind::New, 200, Dedup::Miss), 999);
     counts.answers.insert((Kind::New, 200, Dedup::Hit), 1);
-    counts.answered_in_time = 1_000;
+    counts.expected_in_time = 1_000;
     counts.unanswered.lost = 9;
     counts.unanswered.unsent = 1;
     for at in 1..=1_000 {
@@ -107,6 +107,20 @@ fn a_saved_run_is_read_as_it_was_written() {
         std::fs::write(&path, wrong).unwrap();
         let refused = Saved::read(&path).unwrap_err();
         assert!(refused.text().contains("is not a run"), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_part_is_nothing_or_all_only_where_it_is() {
+    for (count, all, expect) in [
+        (0, 7, 0.0),
+        (0, 0, 0.0),
+        (7, 7, 1.0),
+        (1, 3, 0.333_333_333),
+        (1, u64::MAX, 1e-9),
+        (u64::MAX - 1, u64::MAX, 0.999_999_999),
+    ] {
+        assert_eq!(part(count, all), expect, "{count} of {all}");
     }
 }
 

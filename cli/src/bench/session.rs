@@ -203,12 +203,18 @@ fn judge(
         eprintln!("flk: {wrong} answers are wrong by the record contract");
         eprintln!("{}", hint(saved));
     }
-    let answered = total.warm_up.answered() + total.measured.answered();
     if saved.figures.interrupted {
         return Ok(Exit::Interrupted);
     }
-    if answered == 0 {
-        return Err(Failure::unavailable("no request was answered"));
+    let measured = &total.measured;
+    if wrong == 0 && measured.answered() == measured.unjudged() {
+        return Err(Failure::unavailable(match measured.answered() {
+            0 => "no request was answered".to_owned(),
+            _ => format!(
+                "all answers were refusals: {}",
+                report::refused(&saved.figures)
+            ),
+        }));
     }
     Ok(match wrong == 0 && missed.is_empty() {
         true => Exit::Yes,

@@ -17,7 +17,7 @@ pub(super) enum Metric {
     Lag,
     /// Requests that were not judged or got no answer, as a part of those due.
     Errors,
-    /// Answers per second.
+    /// Answers as expected, per second.
     Rate,
 }
 

@@ -111,7 +111,7 @@ pub(crate) const BENCH_CODES: Codes = Codes(&[
     ),
     (
         Exit::Unavailable,
-        "the gateway did not answer, or is not ready, or no request was answered",
+        "the gateway did not answer, or is not ready, or no request was answered, or all answers were refusals (408, 429, 5xx)",
     ),
     (
         Exit::File,

@@ -101,7 +101,10 @@ pub(crate) fn run(args: &SubmitArgs) -> CommandResult {
     };
     let ends = run::Ends {
         file: &args.file,
-        url: target.url.clone(),
+        url: match args.batch {
+            1 => target.url.clone(),
+            _ => target.batch_url(),
+        },
         form,
     };
     let template = Template::new(target, args.tenant.clone(), args.timeout);

@@ -24,7 +24,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads `http://HOST[:PORT][/PREFIX]`, with or without the path of the submission.
+    /// Reads `http://HOST[:PORT][/PREFIX]`, with or without the path of submissions or batches.
     pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
         // A user or a query may be a credential.
         let shown = match url.contains(['@', '?']) {
@@ -45,7 +45,10 @@ impl Target {
         };
         let (host, port) = host_and_port(authority).map_err(|why| wrong(&why))?;
         let prefix = prefix.trim_end_matches('/');
-        let prefix = prefix.strip_suffix(PATH).unwrap_or(prefix);
+        let bare = [PATH, BATCH_PATH]
+            .iter()
+            .find_map(|it| prefix.strip_suffix(it));
+        let prefix = bare.unwrap_or(prefix);
         let path = format!("{prefix}{PATH}");
         let batch_path = format!("{prefix}{BATCH_PATH}");
         let is_plain = !path.contains(['?', '#']);
@@ -61,6 +64,11 @@ impl Target {
             path,
             batch_path,
         })
+    }
+
+    /// Where batches go, as it is shown.
+    pub(crate) fn batch_url(&self) -> String {
+        format!("http://{}{}", self.authority, self.batch_path)
     }
 
     /// What is beside the path of submissions, such as `/metrics`.
@@ -117,8 +125,11 @@ mod tests {
             "http://127.0.0.1:80",
             "http://127.0.0.1:80/",
             "http://127.0.0.1:80/v1/pcs/submit",
+            "http://127.0.0.1:80/v1/pcs/batch",
+            "http://127.0.0.1:80/v1/pcs/batch/",
         ] {
             let target = Target::parse(url).unwrap();
+            assert_eq!(target.batch_url(), "http://127.0.0.1:80/v1/pcs/batch");
             assert_eq!(target.url, "http://127.0.0.1:80/v1/pcs/submit");
             assert_eq!((target.host.as_str(), target.port), ("127.0.0.1", 80));
         }

@@ -67,12 +67,14 @@ fn what_measures() {
     check(2, vec![url.clone()]);
     check(74, with(&["--html", "absent/run.html"]));
     check(74, with(&["--save", "."]));
+    check(74, with(&["--html", "new/"]));
     let refusing = answering(|| accepted("hit"));
     check(1, [vec![refusing.url()], with(&[])[1..].to_vec()].concat());
     let unready = Server::answering(|_, _| problem(503, "recovering", ""));
     let nonsense = Server::answering(|_, _| b"220 smtp.example\r\n".to_vec());
     let breaking = Server::answering(|_, _| Vec::new());
-    for server in [&unready, &nonsense, &breaking] {
+    let refusing = answering(|| problem(503, "wal_unavailable", "Retry-After: 1\r\n"));
+    for server in [&unready, &nonsense, &breaking, &refusing] {
         check(69, [vec![server.url()], with(&[])[1..].to_vec()].concat());
     }
     let args = with(&[]);
@@ -106,4 +108,64 @@ fn what_is_interrupted_ends_with_130() {
         b"",
     );
     assert!(refused.stderr.contains("1k..20k"), "{refused:?}");
+}
+
+/// Ten requests in a tenth of a second.
+const SHORT: [&str; 6] = ["--rate", "100", "--warm-up", "0s", "--duration", "100ms"];
+
+/// A refusal costs a gateway nothing: its rate and its latencies say nothing of records.
+#[test]
+fn a_gateway_that_only_refuses_has_no_rate_and_is_unavailable() {
+    for status in [429, 503] {
+        let server =
+            Server::answering(
+                move |request: &Request, _| match request.head.starts_with("GET") {
+                    true => answer(200, "", "OK"),
+                    false => problem(status, "refused", "Retry-After: 1\r\n"),
+                },
+            );
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = flk(dir.path());
+        command.args(["bench", &server.url(), "--expect", "rate>=1"]);
+        command.args(["--html", "run.html"]).args(SHORT);
+        let ran = run(command.env("PCS_HMAC_KEY", super::KEY), b"");
+        assert_eq!(ran.code, 69, "{ran:?}");
+        let count = format!("10 of 10 ({status}: 10)");
+        for (text, said) in [
+            (format!("MOST ANSWERS WERE REFUSALS: {count}"), &ran.stdout),
+            (" 0/s of 100/s asked for".to_owned(), &ran.stdout),
+            ("expected rate>=1, but it is 0/s".to_owned(), &ran.stderr),
+            (format!("all answers were refusals: {count}"), &ran.stderr),
+        ] {
+            assert!(said.contains(&text), "{text}: {ran:?}");
+        }
+        let page = std::fs::read_to_string(dir.path().join("run.html")).unwrap();
+        assert!(page.contains("<b>MOST ANSWERS WERE REFUSALS"), "{page}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_helps() {
+    let server = answering(|| accepted("miss"));
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = flk(dir.path());
+    std::fs::write(dir.path().join("hmac.key"), super::KEY).unwrap();
+    command.args(["bench", &server.url(), "--key-file", "hmac.key"]);
+    let ran = run(command.args(["--ed25519", "20%"]).args(SHORT), b"");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("give --ed25519-key-file"), "{ran:?}");
+
+    let mut command = std::process::Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_flk");
+    command.current_dir(dir.path()).args([
+        "-c",
+        &format!(
+            "ulimit -n 64 && exec {program} bench {} --closed --key-file hmac.key",
+            server.url()
+        ),
+    ]);
+    let ran = run(&mut command, b"");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("(ulimit -n 128)"), "{ran:?}");
+    assert!(!ran.stderr.contains("fewer"), "{ran:?}");
 }

@@ -44,8 +44,11 @@ fn a_file_goes_in_batches_and_every_record_is_shown_in_order() {
         let all: Vec<_> = numbers(request).iter().map(|_| outcome()).collect();
         lines(&all)
     });
-    let ran = submit(&server.url(), &["--batch", "100"], records(250).as_bytes());
+    let url = server.url() + "/v1/pcs/batch";
+    let ran = submit(&url, &["--batch", "100"], records(250).as_bytes());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let summary = format!("250 records to {url}: 250 accepted");
+    assert!(ran.stderr.contains(&summary), "{}", ran.stderr);
     let shown: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(shown.len(), 250);
     for (line, at) in shown.iter().zip(1..) {
@@ -54,6 +57,8 @@ fn a_file_goes_in_batches_and_every_record_is_shown_in_order() {
     }
     let requests = server.requests();
     assert!(requests.len() < 100, "{}", requests.len());
+    let is_batch = |it: &Request| it.head.starts_with("POST /v1/pcs/batch HTTP/1.1");
+    assert!(requests.iter().all(is_batch));
     assert!(requests.iter().all(|it| numbers(it).len() <= 100));
     let mut all: Vec<usize> = requests.iter().flat_map(numbers).collect();
     all.sort_unstable();
