@@ -14,6 +14,8 @@ mod gateway;
 mod holds;
 #[path = "common/keeper.rs"]
 mod keeper;
+#[path = "exit_codes/places.rs"]
+mod places;
 #[path = "common/server.rs"]
 mod server;
 

@@ -4,6 +4,7 @@
 use super::names::{LogName, day};
 use super::row::Kept;
 use super::write::Content;
+use crate::exit::Failure;
 use crate::wal::stored::disposed::Disposed;
 use crate::wal::stored::pairs::{BodyAt, Pairs, Use};
 use crate::wal::stored::reading::Unit;
@@ -131,6 +132,11 @@ impl Collector {
         self.pairs.first_waiting().map(|it| it.sequence)
     }
 
+    /// Whether bodies with their disposition wait for one before them that has none.
+    pub(super) fn holds_decided(&self) -> bool {
+        !self.rows.done.is_empty()
+    }
+
     /// Whether there is enough for an object.
     pub(super) fn is_full(&self) -> bool {
         self.rows.bytes >= self.limits.object_bytes
@@ -139,6 +145,15 @@ impl Collector {
     /// Whether no more may be held.
     pub(super) fn is_over_full(&self) -> bool {
         self.rows.bytes >= self.limits.held_bytes
+    }
+
+    /// No more may be held, and a body waits still.
+    pub(super) fn waits_too_long(&self) -> Failure {
+        let at = self.waits_at().unwrap_or_default();
+        Failure::unavailable(format!(
+            "log {}: a body of batch {at} has no disposition, and what came behind it does not fit into memory: try again",
+            self.log.id
+        ))
     }
 
     /// The log has ended: what has no disposition gets none.

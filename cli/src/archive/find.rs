@@ -3,7 +3,6 @@
 
 use super::names::{Entry, day, shown};
 use super::object::{Column, Object};
-use super::row::ID_BYTES_MAX;
 use super::{ArchiveFrom, entries, tell_of_others};
 use crate::CommandResult;
 use crate::args::whole;
@@ -16,6 +15,7 @@ use crate::wal::stored::select::SelectArgs;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use flk_contract::hash::bytes_of_hex32;
 use flk_dataplane::wal::name::Sequence;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ Examples:
 
 Each line is a body: where it was in the log (log, batch, index), when it came, its tenant, what became of it, which key, parameters and \
 configuration snapshot judged it, its id, and the object that has it. An id may be there several times: each duplicate is a body. \
---pcs-id, --tenant or both are needed, and the id as a whole. Times \
+--pcs-id, --tenant or both are needed, and the id as a whole: 64 of 0-9 a-f. Times \
 without a zone are not taken; Z is UTC. With --since and --until only objects of these days are looked at. Bodies are \
 personal data: only --body prints them.";
 
@@ -37,7 +37,7 @@ pub(crate) struct FindArgs {
     #[command(flatten)]
     from: ArchiveFrom,
     /// Only bodies of this id
-    #[arg(long, value_name = "ID", value_parser = id, required_unless_present = "tenant")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     pcs_id: Option<String>,
     #[command(flatten)]
     select: SelectArgs,
@@ -53,9 +53,9 @@ pub(crate) struct FindArgs {
 }
 
 fn id(text: &str) -> Result<String, String> {
-    match (1..=ID_BYTES_MAX).contains(&text.len()) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("an id is a text of 1 to {ID_BYTES_MAX} bytes")),
+    match bytes_of_hex32(text.as_bytes()) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("a pcs_id is 64 of 0-9 a-f, as a whole and in small letters".to_owned()),
     }
 }
 
@@ -136,6 +136,11 @@ pub(super) struct Outcome {
 
 /// Runs it.
 pub(super) fn run(args: &FindArgs) -> CommandResult {
+    if args.pcs_id.is_none() && args.select.tenant.is_none() {
+        return Err(Failure::usage(
+            "say what to look for: --pcs-id ID, --tenant TENANT, or both",
+        ));
+    }
     args.select.check()?;
     let store = args.from.open()?;
     let wanted = Wanted {

@@ -3,6 +3,7 @@
 
 use super::names::{Entry, LogName, shown};
 use super::object::Object;
+use super::runs::Mark;
 use super::stated::Lost;
 use super::{ArchiveFrom, entries, runs, tell_of_others};
 use crate::CommandResult;
@@ -22,7 +23,8 @@ Examples:
   $ flk archive list --from ./archive --json
 
 A line for each log, then one for the newest run. With --older-than it ends with 1 unless the newest run is older than that, so that a \
-timer can raise an alarm; without any run it counts as older. A gap are batches that are in no object: something removed an object. Lost \
+timer can raise an alarm; without any run it counts as older. A gap are batches that no entry has, between two \
+of them or up to where the newest run was: something removed them. Lost \
 are batches that were deleted from the log, or given up, before they were archived.";
 
 /// Options of `flk archive list`.
@@ -78,10 +80,21 @@ impl Archived {
             self.times = Some((from.min(entry.from_us), to.max(entry.to_us)));
         }
     }
+
+    /// Takes that a run has archived the log up to here.
+    fn end_at(&mut self, upto: u64) {
+        if self.last < upto {
+            self.gaps.push((self.last + 1, upto));
+        }
+        if self.objects == 0 {
+            self.first = 1;
+        }
+        self.last = self.last.max(upto);
+    }
 }
 
-/// What is archived of each log, but for what was lost.
-pub(super) fn by_log(entries: &[Entry]) -> BTreeMap<LogName, Archived> {
+/// What entries have of each log, but for what was lost.
+fn by_log(entries: &[Entry]) -> BTreeMap<LogName, Archived> {
     let mut sorted: Vec<&Entry> = entries.iter().collect();
     sorted.sort_by_key(|it| (it.log, it.first));
     let mut logs: BTreeMap<LogName, Archived> = BTreeMap::new();
@@ -91,12 +104,28 @@ pub(super) fn by_log(entries: &[Entry]) -> BTreeMap<LogName, Archived> {
     logs
 }
 
+/// What is archived of each log. The mark of the newest run knows how far each was: what no entry has up to there is a gap as well. It
+/// must have been read before the entries, as a run makes it after them.
+pub(super) fn by_log_and_mark(
+    entries: &[Entry],
+    newest: Option<&Mark>,
+) -> BTreeMap<LogName, Archived> {
+    let mut logs = by_log(entries);
+    for position in newest.iter().flat_map(|it| &it.logs) {
+        if let Some(log) = position.name().filter(|_| position.upto > 0) {
+            logs.entry(log).or_default().end_at(position.upto);
+        }
+    }
+    logs
+}
+
 /// What is archived of each log. Objects that cannot be read are told.
 pub(super) fn archived(
     objects: &dyn Searched,
     entries: &[Entry],
+    newest: Option<&Mark>,
 ) -> Result<(BTreeMap<LogName, Archived>, Vec<Failure>), Failure> {
-    let mut logs = by_log(entries);
+    let mut logs = by_log_and_mark(entries, newest);
     let with_loss = entries.iter().filter(|it| it.missing > 0);
     let with_loss: Vec<Entry> = with_loss.cloned().collect();
     let mut damaged = Vec::new();
@@ -122,9 +151,9 @@ pub(super) fn archived(
 /// Runs it.
 pub(super) fn run(args: &ListArgs) -> CommandResult {
     let store = args.from.open()?;
-    let (entries, others) = entries(&store, |_| true)?;
-    let (logs, damaged) = archived(&store, &entries)?;
     let newest = runs::newest(&store)?;
+    let (entries, others) = entries(&store, |_| true)?;
+    let (logs, damaged) = archived(&store, &entries, newest.as_ref())?;
     let now_us = now().wall_us;
     let age = |moment_us: u64| Duration::from_micros(now_us.saturating_sub(moment_us));
     let age = newest.as_ref().map(|it| age(it.moment_us));

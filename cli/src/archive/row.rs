@@ -10,7 +10,7 @@ use flk_dataplane::wal::record::{Decision, Entry};
 use flk_dataplane::wal::tail::Cursor;
 
 /// Longer ids are no ids of records: a body can claim one of any length.
-pub(super) const ID_BYTES_MAX: usize = 128;
+const ID_BYTES_MAX: usize = 128;
 
 /// About what a row takes in memory beside its body.
 const ROW_BYTES: usize = 400;

@@ -3,7 +3,7 @@
 
 use super::before::Before;
 use super::collect::{Collector, Limits};
-use super::names::{Entry, LogName, shown};
+use super::names::{BODIES, Entry, LogName, shown};
 use super::object::entry_of;
 use super::row::Kind;
 use super::runs::{self, Mark, Position};
@@ -52,8 +52,10 @@ pub(super) struct Done {
     pub(super) moment_us: u64,
     /// How far the logs of the directory are archived.
     pub(super) ends: Vec<(LogId, Sequence)>,
-    /// What could not be archived yet although it was acknowledged.
+    /// What could not be archived yet although it was acknowledged, or may have been.
     pub(super) waits: Vec<String>,
+    /// A gateway serves from the directory.
+    pub(super) is_served: bool,
 }
 
 /// How the reading of a log ended.
@@ -101,12 +103,27 @@ pub(super) fn run(args: &super::RunArgs) -> CommandResult {
     report(to, &done)?;
     hold.iter()
         .try_for_each(|hold| hold.advance(&source, &done.ends))?;
-    match done.waits.is_empty() {
-        true => Ok(Exit::Yes),
-        false => Err(Failure::unavailable(format!(
-            "not everything that was acknowledged could be archived yet: {}; run it again",
-            done.waits.join("; ")
-        ))),
+    match done.refusal() {
+        None => Ok(Exit::Yes),
+        Some(failure) => Err(failure),
+    }
+}
+
+impl Done {
+    /// Why not everything that was acknowledged is archived, and what helps; none if it is.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        let helps = match self.is_served {
+            true => "run it again",
+            false => {
+                "the next start of a gateway on the directory decides and keeps what is whole: start one, then run it again"
+            }
+        };
+        (!self.waits.is_empty()).then(|| {
+            Failure::unavailable(format!(
+                "what was acknowledged may not be archived yet: {}; {helps}",
+                self.waits.join("; ")
+            ))
+        })
     }
 }
 
@@ -169,6 +186,7 @@ pub(super) fn archive(
         moment_us: moment.wall_us,
         ends: run.ends,
         waits: run.waits,
+        is_served: moment.is_served,
     })
 }
 
@@ -264,7 +282,7 @@ impl Run<'_> {
                     self.put_all(collector, &[], begin, &mut before)?;
                 }
                 match collector.is_over_full() {
-                    true => Err(waits_too_long(&log, collector)),
+                    true => Err(collector.waits_too_long()),
                     false => Ok(()),
                 }
             };
@@ -321,16 +339,18 @@ impl Run<'_> {
                 "log {}: a body of batch {at} has no disposition yet",
                 log.id
             );
-            match self.moment.is_served && at <= acknowledged {
-                true => self.waits.push(text),
-                false => eprintln!("flk: {text}: the next run takes it"),
+            match self.moment.is_served {
+                true if at <= acknowledged => self.waits.push(text),
+                // What has its disposition behind it may have been acknowledged.
+                false if collector.holds_decided() => self.waits.push(text),
+                _ => eprintln!("flk: {text}: a later run takes it"),
             }
         }
         if let Some((first, last)) = left_out.filter(|_| !self.moment.is_served) {
-            eprintln!(
-                "flk: log {}: batches {first} to {last} are left out, also what was acknowledged in them: nothing says yet that they were durable; the next start of a gateway decides, and the run after it takes them",
+            self.waits.push(format!(
+                "log {}: batches {first} to {last}: nothing says yet that they were durable",
                 log.id
-            );
+            ));
         }
     }
 
@@ -400,22 +420,23 @@ impl Run<'_> {
 
     /// States what was lost of logs of which nothing is left: slices tell how far they went.
     fn deleted_logs(&mut self) -> Result<(), Failure> {
-        let Some(newest) = self.newest.clone() else {
-            return Ok(());
-        };
         let manifest = &self.logs.manifest;
-        let is_there = |id: LogId| manifest.log(id).is_some();
+        let incarnation = manifest.incarnation;
         let mut gone: Vec<LogName> = Vec::new();
-        for position in newest.logs.iter().filter(|it| !it.is_complete) {
-            gone.extend(position.name().filter(|it| !is_there(it.id)));
+        if let Some(newest) = &self.newest {
+            let positions = newest.logs.iter().filter(|it| !it.is_complete);
+            gone.extend(positions.filter_map(Position::name));
+            // Logs that began and were deleted since the run before.
+            let covers = manifest.slices.iter().flat_map(|it| &it.covers);
+            let unseen = covers.map(|it| it.log).filter(|it| it.start > newest.start);
+            gone.extend(unseen.map(|id| LogName { incarnation, id }));
+        } else {
+            // No run has archived all yet: those that one began with.
+            let folder = format!("{BODIES}/{}", hex(&incarnation));
+            let folders = self.objects.folder(&folder)?.folders;
+            gone.extend(folders.iter().filter_map(|it| LogName::of_folder(it)));
         }
-        // Logs that began and were deleted since the run before.
-        let covers = manifest.slices.iter().flat_map(|it| &it.covers);
-        let unseen = covers.filter(|it| it.log.start > newest.start && !is_there(it.log));
-        gone.extend(unseen.map(|it| LogName {
-            incarnation: manifest.incarnation,
-            id: it.log,
-        }));
+        gone.retain(|it| manifest.log(it.id).is_none());
         gone.sort();
         gone.dedup();
         for log in gone {
@@ -464,12 +485,4 @@ impl Run<'_> {
             logs: self.positions.clone(),
         }
     }
-}
-
-fn waits_too_long(log: &LogName, collector: &Collector) -> Failure {
-    let at = collector.waits_at().unwrap_or_default();
-    Failure::unavailable(format!(
-        "log {}: a body of batch {at} has no disposition, and what came behind it does not fit into memory: try again",
-        log.id
-    ))
 }

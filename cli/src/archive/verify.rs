@@ -1,9 +1,10 @@
 //! `flk archive verify`: reads every object, one at a time, and compares everything that is stated somewhere: digests, counts, times,
 //! places, ranges of logs, SHA-256 of bodies. It changes nothing.
 
-use super::list::by_log;
+use super::list::by_log_and_mark;
 use super::names::{BODIES, Entry, LogName};
 use super::object::{Column, Object, failure};
+use super::runs::{self, Mark};
 use super::stated::{Bad, range_of};
 use super::{ArchiveFrom, entries, tell_of_others};
 use crate::CommandResult;
@@ -21,8 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk archive verify --from ./archive
 
-It reads all of the archive, and tells each fault. A damaged object is not made again while it is there, and cannot be once its bodies have \
-left the log: keep a copy of the place, or let the store keep versions. An object whose run was interrupted has no entry: the next run makes it.";
+It reads all of the archive, and tells each fault. No run makes an object or an entry again that was there, damaged or gone: \
+keep a copy of the place, or let the store keep versions. An object whose run was interrupted has no entry: the next run makes it.";
 
 /// Options of `flk archive verify`.
 #[derive(Args, Debug)]
@@ -90,6 +91,7 @@ pub(super) fn run(args: &VerifyArgs) -> CommandResult {
 
 /// Reads all of an archive.
 pub(super) fn verify(objects: &dyn Searched) -> Result<Verified, Failure> {
+    let newest = runs::newest(objects)?;
     let (entries, others) = entries(objects, |_| true)?;
     let mut verified = Verified {
         others,
@@ -110,20 +112,20 @@ pub(super) fn verify(objects: &dyn Searched) -> Result<Verified, Failure> {
         verified.bytes += entry.bytes;
     }
     progress.clear();
-    ranges(&entries, &mut verified);
+    ranges(&entries, newest.as_ref(), &mut verified);
     without_entry(objects, &entries, &mut verified)?;
     Ok(verified)
 }
 
-/// Whether the ranges of each log follow each other.
-fn ranges(entries: &[Entry], verified: &mut Verified) {
-    for (log, archived) in by_log(entries) {
+/// Whether the ranges of each log follow each other, up to where the newest run was.
+fn ranges(entries: &[Entry], newest: Option<&Mark>, verified: &mut Verified) {
+    for (log, archived) in by_log_and_mark(entries, newest) {
         let range = |(from, to): &(u64, u64)| {
             let (from, to) = (log.sequence(*from), log.sequence(*to));
             format!("{log}: batches {from} to {to}")
         };
         let gaps = archived.gaps.iter();
-        let gaps = gaps.map(|it| format!("{} are in no object", range(it)));
+        let gaps = gaps.map(|it| format!("{} are in no object that has an entry", range(it)));
         let doubled = archived.doubled.iter();
         let doubled = doubled.map(|it| format!("{} are in two objects", range(it)));
         verified.faults.extend(gaps.chain(doubled));

@@ -45,6 +45,11 @@ impl Hold<'_> {
         ends: &[(LogId, Sequence)],
     ) -> Result<(), Failure> {
         if !source.is_served()? {
+            eprintln!(
+                "flk: no gateway serves from {}, so hold {} is neither made nor moved: nothing is deleted there meanwhile; run it again beside a gateway",
+                self.directory.display(),
+                self.name
+            );
             return Ok(());
         }
         let mut moved = self.move_on(source, ends);

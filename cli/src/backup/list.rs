@@ -1,9 +1,9 @@
 //! `flk backup list`: the backups in a place, and how old the newest is.
 
-use super::EndpointArgs;
 use super::index::{Index, SecretKept};
 use super::names;
 use super::store::{Objects, Place};
+use super::{BACKUPS, EndpointArgs, owner};
 use crate::CommandResult;
 use crate::exit::{BACKUP_LIST_CODES, Exit, Failure};
 use crate::output::{Output, counted};
@@ -167,6 +167,9 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
     match age {
         Some(age) => eprintln!("the newest is {} old", age_text(age)),
         None => eprintln!("no backup is in {}", args.from),
+    }
+    if let Some(why) = owner::no_place(BACKUPS, &store, &args.from)? {
+        eprintln!("flk: warning: {why}");
     }
     if let Some(damaged) = damaged {
         return Ok(damaged);

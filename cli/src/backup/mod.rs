@@ -189,9 +189,14 @@ pub(crate) fn make_place(place: &Place, source: &Source) -> Result<(), Failure> 
     };
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
+    let no_parent = |error: std::io::Error| {
+        let (parent, why) = (parent.display(), fault::why(&error));
+        let text = format!("cannot make {place}: {parent}, where it would lie: {why}");
+        Failure::with(Exit::File, text)
+    };
     let real = match path.canonicalize() {
         Ok(real) => real,
-        Err(_) => parent.canonicalize().map_err(failed)?,
+        Err(_) => parent.canonicalize().map_err(no_parent)?,
     };
     if real.starts_with(source.path.canonicalize().map_err(failed)?) {
         return Err(Failure::usage(format!(

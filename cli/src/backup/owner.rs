@@ -1,7 +1,7 @@
 //! Whose backups, or whose archive, are in a place. The object that says it is also the test that the store makes an object only where there is none: were
 //! that not so, two backups could overwrite each other.
 
-use super::store::{Objects, Put};
+use super::store::{Objects, Place, Put, StoreError};
 use crate::exit::{Exit, Failure};
 use crate::wal::show::hex;
 use flk_dataplane::wal::manifest::Manifest;
@@ -76,6 +76,22 @@ impl Owner {
             let text = format!("the object {} is damaged: it cannot be read", kept.object);
             Failure::with(Exit::Damage, text)
         })
+    }
+}
+
+/// Says that a place is none of these, in the words of a message; none if it is one.
+pub(crate) fn no_place(
+    kept: Kept,
+    objects: &dyn Objects,
+    place: &Place,
+) -> Result<Option<String>, Failure> {
+    let Kept { object, things, .. } = kept;
+    match objects.get(object) {
+        Ok(_) => Ok(None),
+        Err(StoreError::Missing(_)) => Ok(Some(format!(
+            "{place} is no place of {things}: it holds no {object}, which the first one makes"
+        ))),
+        Err(error) => Err(error.into()),
     }
 }
 

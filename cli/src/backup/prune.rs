@@ -4,7 +4,7 @@
 use super::index::Index;
 use super::mark::{self, Mark, Work};
 use super::store::{Objects, Place};
-use super::{EndpointArgs, list, names};
+use super::{BACKUPS, EndpointArgs, list, names, owner};
 use crate::CommandResult;
 use crate::exit::{BACKUP_PRUNE_CODES, Exit, Failure};
 use crate::output::{Output, counted};
@@ -71,6 +71,9 @@ pub(crate) struct Pruned {
 /// Runs it.
 pub(super) fn run(args: &PruneArgs) -> CommandResult {
     let store = args.endpoint.open(&args.from)?;
+    if let Some(why) = owner::no_place(BACKUPS, &store, &args.from)? {
+        return Err(Failure::usage(why));
+    }
     let now_us = now().wall_us;
     let rule = Rule {
         keep_within: args.keep_within,

@@ -18,7 +18,7 @@ pub(crate) const ARCHIVE_RUN_CODES: Codes = Codes(&[
     ),
     (
         Exit::Unavailable,
-        "the store or the gateway did not answer, or a body has no disposition yet; trying again is safe and goes on where it was",
+        "the store or the gateway did not answer, a body has no disposition yet, or the end of a log waits for the next start of a gateway; trying again is safe and goes on where it was",
     ),
     (
         Exit::File,
@@ -88,7 +88,7 @@ pub(crate) const ARCHIVE_VERIFY_CODES: Codes = Codes(&[
     ),
     (
         Exit::Damage,
-        "an object is damaged, missing or not expected, or a range of a log is in none or in two",
+        "an object is damaged, missing or not expected, or a range of a log is in none (also one that the newest run had archived) or in two",
     ),
     (Exit::Unavailable, "the store did not answer"),
     (

@@ -31,7 +31,7 @@ pub(crate) const BACKUP_CODES: Codes = Codes(&[
 pub(crate) const BACKUP_LIST_CODES: Codes = Codes(&[
     (
         Exit::Yes,
-        "shown; with --older-than, the newest backup is older than that, or there is none",
+        "shown; with --older-than, the newest backup is older than that, or there is none (also where the place is no place of backups)",
     ),
     (
         Exit::No,
@@ -58,7 +58,7 @@ pub(crate) const BACKUP_PRUNE_CODES: Codes = Codes(&[
     ),
     (
         Exit::Usage,
-        "the command line is wrong, or the place cannot be opened",
+        "the command line is wrong, or the place cannot be opened or is no place of backups",
     ),
     (Exit::Damage, "an index is damaged; nothing was removed"),
     (

@@ -1,6 +1,7 @@
 //! Archives of directories that are written from a list of what is in them, in a store in memory that fails where it is told to:
 //! whatever happens between runs, an archive has each body once.
 
+mod ends;
 mod finds;
 mod hostile;
 mod log;

@@ -278,7 +278,7 @@ fn erased_bodies_are_archived_without_body_and_are_said_to_be_erased() {
 
 /// What an archive says to be lost: first and last counter, and why.
 fn lost(shelf: &Shelf) -> Vec<(u64, u64, String)> {
-    let (logs, damaged) = listed(shelf, &entries(shelf)).unwrap();
+    let (logs, damaged) = listed(shelf, &entries(shelf), None).unwrap();
     assert!(damaged.is_empty());
     let lost = logs.values().flat_map(|it| &it.lost);
     lost.map(|it| (it.from, it.to, it.why.clone())).collect()
