@@ -1,0 +1,21 @@
+//! Batches that are sent to do harm, or come at a bad time: memory stays within its bounds, and others are served meanwhile.
+
+use super::batch::batch_of_text;
+use super::*;
+
+#[test]
+fn a_refused_batch_is_not_kept_while_its_client_takes_no_answer() {
+    let mut room = Room::serving(1);
+    room.hold_sends = true;
+    let text = batch_of_text(&"\n".repeat(4 << 20));
+    for _ in 0..8 {
+        let conn = room.connect(0);
+        trickle(&mut room, &[(conn, text.as_bytes())], 60_000);
+        assert_eq!(statuses(&room.received(0, conn)), [413]);
+    }
+    let kept_bytes = room.shards[0].ingress.connections.kept_bytes();
+    assert!(
+        kept_bytes <= 4 << 20,
+        "{kept_bytes} bytes of refused batches"
+    );
+}
