@@ -19,3 +19,16 @@ fn a_refused_batch_is_not_kept_while_its_client_takes_no_answer() {
         "{kept_bytes} bytes of refused batches"
     );
 }
+
+#[test]
+fn the_rest_of_a_refused_batch_is_skipped_although_it_is_larger_than_a_record_may_be() {
+    let mut room = Room::new(1, |config| config.limits.http.body_bytes_max = 5_000);
+    room.begin();
+    let conn = room.connect(0);
+    let head = "POST /v1/pcs/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = format!("fa0\r\n{}\r\n", "x".repeat(4_000));
+    for part in [head, &chunk, &chunk, &chunk, "0\r\n\r\n", &post(&record(1))] {
+        room.send(0, conn, part.as_bytes());
+    }
+    assert_eq!(statuses(&room.received(0, conn)), [415, 200]);
+}
