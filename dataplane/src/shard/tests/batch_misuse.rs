@@ -1,7 +1,13 @@
 //! Batches that are sent to do harm, or come at a bad time: memory stays within its bounds, and others are served meanwhile.
 
-use super::batch::batch_of_text;
+use super::batch::{batch, batch_of_text, lines};
+use super::waiting::release_one;
 use super::*;
+use crate::snapshot::Resolver;
+
+fn records(epochs: impl Iterator<Item = u64>) -> Vec<String> {
+    epochs.map(record).collect()
+}
 
 #[test]
 fn a_refused_batch_is_not_kept_while_its_client_takes_no_answer() {
@@ -31,4 +37,26 @@ fn the_rest_of_a_refused_batch_is_skipped_although_it_is_larger_than_a_record_ma
         room.send(0, conn, part.as_bytes());
     }
     assert_eq!(statuses(&room.received(0, conn)), [415, 200]);
+}
+
+#[test]
+fn a_batch_waits_for_a_share_until_its_deadline_and_no_longer() {
+    let mut document = snapshots::document(0, &["default"]);
+    document.tenants[0].wal_share = Some(1);
+    let first = snapshots::resolve(&mut Resolver::default(), &document);
+    let mut room = Room::new(1, |config| config.snapshot = first.clone());
+    room.begin();
+    room.hold_writes = true;
+    let (other, conn) = (room.connect(0), room.connect(0));
+    room.send(0, other, post(&record(1_000)).as_bytes());
+    room.send(0, conn, batch(&records(1..=600)).as_bytes());
+    room.pass(3_000_000);
+    release_one(&mut room);
+    let waiting = |room: &Room| room.shards[0].ingress.waiting_for_room_count();
+    assert_eq!(waiting(&room), 1);
+    room.pass(2_000_000);
+    assert_eq!(waiting(&room), 0, "its deadline is over");
+    release(&mut room);
+    let last = lines(&room.received(0, conn)).pop().unwrap();
+    assert!(last.status == 503 && last.body.contains("deadline_exceeded"));
 }
