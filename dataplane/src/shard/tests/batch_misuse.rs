@@ -60,3 +60,28 @@ fn a_batch_waits_for_a_share_until_its_deadline_and_no_longer() {
     let last = lines(&room.received(0, conn)).pop().unwrap();
     assert!(last.status == 503 && last.body.contains("deadline_exceeded"));
 }
+
+#[test]
+fn what_comes_while_a_batch_waits_is_in_the_next_batch_of_the_log() {
+    let mut room = Room::new(1, |config| config.limits.flights_max = 300);
+    room.begin();
+    room.hold_writes = true;
+    let (large, small) = (room.connect(0), room.connect(0));
+    room.send(0, large, batch(&records(1..=3900)).as_bytes());
+    release_one(&mut room);
+    let before = room.held.len();
+    assert_eq!(before, 1);
+    // In one turn: a batch of the log is durable, and a request comes.
+    room.arrive(0, small, post(&record(9_999)).as_bytes());
+    release_one(&mut room);
+    let next = room.held.front().unwrap().blocks.bytes();
+    let text = record(9_999).into_bytes();
+    let is_in_next = next.windows(text.len()).any(|part| part == text);
+    assert!(
+        is_in_next,
+        "it waits behind more than one part of the batch"
+    );
+    release(&mut room);
+    assert_eq!(lines(&room.received(0, large)).len(), 3900);
+    assert_eq!(statuses(&room.received(0, small)), [200]);
+}
