@@ -143,7 +143,7 @@ impl Ingress {
     fn enter_by_share(&mut self, core: Option<&Core>, slot: u32, admitted: &Admitted) {
         while let Some(next) = self.next_record(slot, admitted) {
             if let Err(left) = self.take_share(core, admitted.context.tenant, next.bytes) {
-                let due_us = self.next_due_us();
+                let due_us = self.entering(slot).due_us;
                 self.wait(slot, admitted, Awaited::Share, due_us);
                 return self.shares.join(admitted.context.tenant, slot, left);
             }
@@ -171,7 +171,7 @@ impl Ingress {
         if self.next_record(slot, admitted).is_none() {
             return self.end_entering(slot, admitted);
         }
-        let due_us = self.next_due_us();
+        let due_us = self.entering(slot).due_us;
         self.wait(slot, admitted, Awaited::Share, due_us);
         let left = super::share::ShareLeft::Some;
         self.shares.join(admitted.context.tenant, slot, left);

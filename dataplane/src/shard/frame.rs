@@ -252,6 +252,8 @@ impl Ingress {
         });
         if !survives {
             connection.phase = Phase::Closing;
+            // Its client may take no answer for long: what has come of the request is not kept for as long.
+            connection.received.consume_all();
         }
         let conn = connection.id;
         self.due.push(conn);

@@ -4,7 +4,9 @@
 use super::Ingress;
 use super::connection::{Connection, Incoming, Phase, Reading};
 use super::received::Received;
-use crate::http::{self, Decoder, Problem, SKIPPED_BODY_BYTES_MAX, Skipped, connection_survives};
+use crate::http::{
+    self, Decoder, Problem, SKIPPED_BODY_BYTES_MAX, Skipped, Target, connection_survives,
+};
 use crate::io::Now;
 
 /// The rest of a body that is skipped.
@@ -24,6 +26,8 @@ enum Rest {
     /// Where the decoder finds the end of its chunks.
     Chunks {
         decoder: Decoder,
+        /// What was asked for: the bound of a body is that of its resource.
+        target: Target,
         /// What was decoded or received at the refusal, and the bound: more content than this ends the connection.
         content_bytes_max: u64,
     },
@@ -55,6 +59,7 @@ pub(super) fn skip_body(
         connection.received.consume(head.head_len + decoded_bytes);
         Rest::Chunks {
             decoder: *decoder,
+            target: head.target,
             content_bytes_max: received_bytes as u64 + SKIPPED_BODY_BYTES_MAX,
         }
     } else {
@@ -85,11 +90,13 @@ impl Rest {
             }
             Rest::Chunks {
                 decoder,
+                target,
                 content_bytes_max,
             } => {
+                let limits = limits.of(*target);
                 let limits = http::HttpLimits {
                     body_bytes_max: limits.body_bytes_max.min(*content_bytes_max),
-                    ..*limits
+                    ..limits
                 };
                 let (bytes, is_over) = match decoder.skip(received.pending(inbox), &limits) {
                     Skipped::Partial { gone_bytes } => (gone_bytes, false),

@@ -214,7 +214,12 @@ impl Ingress {
     }
 
     pub(super) fn admit_for_room(&mut self, core: Option<&Core>, now: Now) {
+        let mut stood_back = None;
         while let Some(Waiter { place, conn }) = self.for_room.first() {
+            // Of all that wait some has been taken by now: what comes in this turn is next.
+            if stood_back == Some(conn) && !self.ready.is_empty() {
+                return;
+            }
             let is_over = place.due_us <= now.mono_us;
             if !is_over && !self.has_room_for_the_first(core) {
                 return;
@@ -229,7 +234,12 @@ impl Ingress {
                         let problem = Problem::DeadlineExceeded;
                         self.give_up_batch(conn.slot, &admitted, problem.into());
                     }
-                    false => self.enter(core, conn.slot, &admitted),
+                    false => {
+                        self.enter(core, conn.slot, &admitted);
+                        if self.connections.at(conn.slot).waits_for_room() {
+                            stood_back.get_or_insert(conn);
+                        }
+                    }
                 }
             } else if is_over {
                 let (problem, request) = (Problem::WalUnavailable, &admitted.incoming);

@@ -3,6 +3,7 @@
 mod anything;
 mod batch;
 mod batch_limits;
+mod batch_misuse;
 mod buckets;
 mod charge;
 mod chunked;
