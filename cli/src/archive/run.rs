@@ -342,7 +342,10 @@ impl Run<'_> {
             match self.moment.is_served {
                 true if at <= acknowledged => self.waits.push(text),
                 // What has its disposition behind it may have been acknowledged.
-                false if collector.holds_decided() => self.waits.push(text),
+                false if collector.holds_decided() => {
+                    self.waits
+                        .push(format!("{text}, and others behind it have"));
+                }
                 _ => eprintln!("flk: {text}: a later run takes it"),
             }
         }
