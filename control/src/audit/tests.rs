@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::tokens::Role;
+use flk_testkit::{DEADLINE, comes_true};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -26,8 +27,21 @@ fn try_append(audit: &mut Audit, snapshot: u32) -> Result<(), AuditError> {
     audit.append(&entry, now)
 }
 
+/// Opens the log. A process that another test starts has its lock too until it runs its own program.
+fn opened(directory: &Path) -> Audit {
+    let mut opened = None;
+    comes_true(DEADLINE, || match Audit::open(directory) {
+        Err(AuditError::Locked(_)) => false,
+        other => {
+            opened = Some(other);
+            true
+        }
+    });
+    opened.unwrap().unwrap()
+}
+
 fn with_lines(directory: &Path, count: u32) -> PathBuf {
-    let mut audit = Audit::open(directory).unwrap();
+    let mut audit = opened(directory);
     (0..count).for_each(|at| append(&mut audit, at));
     directory.join(FILE)
 }
@@ -53,7 +67,7 @@ fn lines_are_canonical_chained_and_for_their_owner_only() {
 fn a_log_that_was_moved_or_cut_under_a_running_control_takes_no_line_and_no_change() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE);
-    let mut audit = Audit::open(directory.path()).unwrap();
+    let mut audit = opened(directory.path());
     append(&mut audit, 0);
     let aside = directory.path().join("aside");
     std::fs::rename(&path, &aside).unwrap();
@@ -87,7 +101,7 @@ fn a_log_goes_on_where_it_ended() {
     with_lines(directory.path(), 1);
     let summary = verify(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(summary.lines, 3);
-    let audit = Audit::open(directory.path()).unwrap();
+    let audit = opened(directory.path());
     assert_eq!(audit.lines_count(), 3);
     assert_eq!(audit.last_change().unwrap().number, 3);
     assert_eq!(audit.torn(), None);
@@ -101,7 +115,7 @@ fn a_torn_last_line_is_kept_aside_at_whatever_byte_it_was_torn() {
     let whole = text.iter().position(|&byte| byte == b'\n').unwrap() + 1;
     for end in whole + 1..text.len() {
         std::fs::write(&path, &text[..end]).unwrap();
-        let audit = Audit::open(directory.path()).unwrap();
+        let audit = opened(directory.path());
         let torn = audit.torn().unwrap().to_owned();
         assert_eq!(std::fs::read(&torn).unwrap(), &text[whole..end]);
         assert_eq!(audit.lines_count(), 1);
@@ -147,11 +161,11 @@ fn a_changed_removed_or_moved_line_is_found_and_nothing_is_appended_to_such_a_lo
 #[test]
 fn a_second_control_process_is_kept_out() {
     let directory = tempfile::tempdir().unwrap();
-    let first = Audit::open(directory.path()).unwrap();
+    let first = opened(directory.path());
     let told = Audit::open(directory.path()).unwrap_err();
     assert!(matches!(told, AuditError::Locked(_)), "{told}");
     drop(first);
-    assert!(Audit::open(directory.path()).is_ok());
+    drop(opened(directory.path()));
 }
 
 /// A file in the place of the log's that takes what is written and cannot be synced: a pipe, with its other end.
@@ -165,7 +179,7 @@ fn break_sync(audit: &mut Audit) -> std::io::PipeReader {
 fn behind_a_failed_sync_the_log_is_opened_again_and_goes_on_without_the_failed_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE);
-    let mut audit = Audit::open(directory.path()).unwrap();
+    let mut audit = opened(directory.path());
     append(&mut audit, 1);
     let _end = break_sync(&mut audit);
     assert!(try_append(&mut audit, 2).is_err());
@@ -192,7 +206,7 @@ fn behind_a_failed_sync_the_log_is_opened_again_and_goes_on_without_the_failed_l
 fn as_long_as_the_log_is_not_as_it_was_every_change_is_refused_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE);
-    let mut audit = Audit::open(directory.path()).unwrap();
+    let mut audit = opened(directory.path());
     append(&mut audit, 1);
     append(&mut audit, 2);
     let _end = break_sync(&mut audit);
