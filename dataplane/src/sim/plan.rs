@@ -379,7 +379,7 @@ impl Scenario {
             seal_every_us: self.seal_every_us,
             slices_count_max: self.slices_count_max,
             // In every second run pairs of one size are merged at once.
-            merge_entries_min: u64::from(self.slices_count_max % 2) << 63,
+            merge_entries_min: [0, u64::MAX][self.slices_count_max as usize % 2],
             wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
             hold_limit: HoldLimit::Release,
