@@ -141,9 +141,8 @@ fn append_problem(
     } else {
         FIELD_OPEN.len() + field.len() + 1
     };
-    let open = problem.body_open();
     out.extend_from_slice(b"Content-Length: ");
-    decimal(out, (open.len() + field_bytes + 1) as u64);
+    decimal(out, (problem.body_open().len() + field_bytes + 1) as u64);
     let afterwards = match problem.closes() {
         true => Afterwards::Closes,
         false => common.afterwards,
@@ -158,7 +157,11 @@ fn append_problem(
     if common.part == ResponsePart::Head {
         return;
     }
-    out.extend_from_slice(open.as_bytes());
+    problem_json(out, problem, field);
+}
+
+fn problem_json(out: &mut Vec<u8>, problem: Problem, field: &'static str) {
+    out.extend_from_slice(problem.body_open().as_bytes());
     if !field.is_empty() {
         out.extend_from_slice(FIELD_OPEN.as_bytes());
         out.extend_from_slice(field.as_bytes());
@@ -221,13 +224,8 @@ pub fn line_problem(
         decimal(out, u64::from(retry_after_s.unwrap_or(default_s)));
     }
     out.extend_from_slice(b",\"problem\":");
-    out.extend_from_slice(problem.body_open().as_bytes());
-    if !field.is_empty() {
-        out.extend_from_slice(FIELD_OPEN.as_bytes());
-        out.extend_from_slice(field.as_bytes());
-        out.push(b'"');
-    }
-    out.extend_from_slice(b"}}\n");
+    problem_json(out, problem, field);
+    out.extend_from_slice(b"}\n");
 }
 
 fn line_open(out: &mut Vec<u8>, line: u32, status: u16) {

@@ -70,8 +70,8 @@ impl Allowed {
 /// The problem to answer; [`connection_survives`] says whether the connection is kept.
 pub fn route(head: &Head, look_ups: LookUps) -> Result<Route, Problem> {
     let route = match head.target {
-        Target::Submit => return submit(head),
-        Target::Batch => return batch(head),
+        Target::Submit => return records(head, Route::Submit),
+        Target::Batch => return records(head, Route::Batch),
         Target::Outcome(id) if look_ups == LookUps::On => return outcome(head, id),
         Target::Health => Route::Health,
         Target::Livez => Route::Livez,
@@ -103,7 +103,8 @@ fn outcome(head: &Head, id: IdInPath) -> Result<Route, Problem> {
     }
 }
 
-fn submit(head: &Head) -> Result<Route, Problem> {
+/// The rules of a resource that takes records, one or many.
+fn records(head: &Head, route: Route) -> Result<Route, Problem> {
     if head.method == Method::Options {
         return Ok(Route::Options(Allowed::Submit));
     }
@@ -113,31 +114,17 @@ fn submit(head: &Head) -> Result<Route, Problem> {
     if head.content_encoded {
         return Err(Problem::ContentEncodingUnsupported);
     }
-    if !matches!(head.content_type, ContentType::Json | ContentType::Absent) {
-        return Err(Problem::ContentTypeUnsupported);
+    let (taken, refusal) = match route {
+        Route::Batch => (ContentType::Ndjson, Problem::BatchTypeUnsupported),
+        _ => (ContentType::Json, Problem::ContentTypeUnsupported),
+    };
+    if head.content_type != taken && head.content_type != ContentType::Absent {
+        return Err(refusal);
     }
     if head.tenant == TenantHeader::Invalid {
         return Err(Problem::UnknownTenant);
     }
-    Ok(Route::Submit)
-}
-
-/// The rules of a submit, for another type of body.
-fn batch(head: &Head) -> Result<Route, Problem> {
-    if !matches!(head.content_type, ContentType::Ndjson | ContentType::Absent)
-        && head.method == Method::Post
-        && !head.content_encoded
-    {
-        return Err(Problem::BatchTypeUnsupported);
-    }
-    let as_submit = Head {
-        content_type: ContentType::Json,
-        ..*head
-    };
-    Ok(match submit(&as_submit)? {
-        Route::Submit => Route::Batch,
-        route => route,
-    })
+    Ok(route)
 }
 
 /// Whether the connection can be kept after this refusal, given how much of the body has not been received. Where that may

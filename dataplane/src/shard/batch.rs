@@ -395,9 +395,8 @@ impl Ingress {
         respond::batch(&mut outbox.bytes, counts, text, common);
         let stats = self.stats();
         stats.batches.answered.add(1);
-        for _ in 0..counts.records {
-            stats.latency_s.observe(latency_s);
-        }
+        let records_count = u64::from(counts.records);
+        stats.latency_s.observe_all(latency_s, records_count);
         let bytes = reply_bytes(batch.lines_count());
         self.batches.reply_bytes -= bytes;
         if let Some(connection) = self.connections.get(conn) {

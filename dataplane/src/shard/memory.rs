@@ -141,10 +141,8 @@ impl Ingress {
         if self.connections.at(slot).phase != Phase::Open {
             return false;
         }
-        let batch = match self.leave_room_queue(slot) {
-            Some((admitted, _)) => Some(admitted).filter(Admitted::is_batch),
-            None => None,
-        };
+        let waited = self.leave_room_queue(slot).map(|(admitted, _)| admitted);
+        let batch = waited.filter(Admitted::is_batch);
         self.leave_memory_queue(slot);
         match batch {
             Some(batch) => self.give_up_batch_and_close(slot, &batch, Problem::DeadlineExceeded),

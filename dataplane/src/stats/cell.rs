@@ -64,14 +64,19 @@ impl<E: Edges> Histogram<E> {
 
     /// Counts one value. NaN and values above the last edge go to the last bucket.
     pub fn observe(&self, value: f64) {
+        self.observe_all(value, 1);
+    }
+
+    /// Counts so many equal values.
+    pub fn observe_all(&self, value: f64, count: u64) {
         const { Self::FITS };
         let at = E::EDGES
             .iter()
             .position(|&edge| value <= edge)
             .unwrap_or(E::EDGES.len());
-        self.buckets[at].add(1);
-        self.sum_parts
-            .add((value.clamp(0.0, 1e9) * E::PARTS) as u64);
+        self.buckets[at].add(count);
+        let parts = (value.clamp(0.0, 1e9) * E::PARTS) as u64;
+        self.sum_parts.add(parts * count);
     }
 
     /// Counts a duration, in seconds.
