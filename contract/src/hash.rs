@@ -67,13 +67,21 @@ pub fn hex32(bytes: &[u8; 32]) -> [u8; 64] {
 
 /// The 32 bytes of a lowercase hex text; `None` for any other text.
 pub fn bytes_of_hex32(text: &[u8]) -> Option<[u8; 32]> {
+    bytes_of_hex(text)
+}
+
+/// So many bytes of a lowercase hex text; `None` for a text of another length, or any other one.
+#[inline]
+pub fn bytes_of_hex<const BYTES: usize>(text: &[u8]) -> Option<[u8; BYTES]> {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    let text: &[u8; 64] = text.try_into().ok()?;
-    let mut bytes = [0; 32];
+    if text.len() != 2 * BYTES {
+        return None;
+    }
+    let mut bytes = [0; BYTES];
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         *byte = value(pair[0])? << 4 | value(pair[1])?;
     }

@@ -3,7 +3,7 @@
 //! counts and a digest, so that a search reads names first, and only objects that can hold what is wanted.
 
 use crate::wal::show::{hex, time_text};
-use flk_contract::hash::bytes_of_hex32;
+use flk_contract::hash;
 use flk_dataplane::wal::name::{LogId, Sequence};
 use std::fmt;
 
@@ -194,18 +194,13 @@ pub(super) fn moment_of(name: &str) -> Option<u64> {
 
 /// Reads 32 digits.
 pub(super) fn bytes_of_hex(text: &str) -> Option<[u8; 16]> {
-    let both = bytes_of_hex32(format!("{text}{text}").as_bytes())?;
-    both.first_chunk().copied()
+    hash::bytes_of_hex(text.as_bytes())
 }
 
 /// Reads `3.0`.
 pub(super) fn log_id(text: &str) -> Option<LogId> {
-    let (start, number) = text.split_once('.')?;
-    let id = LogId {
-        start: start.parse().ok().filter(|it| *it < 1 << 24)?,
-        number: number.parse().ok()?,
-    };
-    (id.to_string() == text).then_some(id)
+    // As a name it has one form only.
+    LogId::parse(text).filter(|id| id.to_string() == text)
 }
 
 fn counter(digits: &str) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use super::document::Document;
 use super::fault::Fault;
+use flk_contract::hash::bytes_of_hex32;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
@@ -12,15 +13,7 @@ pub struct Digest(pub [u8; 32]);
 impl Digest {
     /// Reads 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Digest> {
-        let mut bytes = [0; 32];
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != 64 || !text.bytes().all(is_digit) {
-            return None;
-        }
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-        }
-        Some(Digest(bytes))
+        bytes_of_hex32(text.as_bytes()).map(Digest)
     }
 }
 

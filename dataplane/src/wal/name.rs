@@ -13,6 +13,17 @@ pub struct LogId {
     pub number: u16,
 }
 
+impl LogId {
+    /// Reads `START.NUMBER`, such as `3.0`.
+    pub fn parse(text: &str) -> Option<LogId> {
+        let (start, number) = text.split_once('.')?;
+        Some(LogId {
+            start: start.parse().ok().filter(|start| *start < 1 << 24)?,
+            number: number.parse().ok()?,
+        })
+    }
+}
+
 impl fmt::Display for LogId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}.{}", self.start, self.number)

@@ -50,14 +50,10 @@ impl LogUpto {
     /// Reads `START.NUMBER:COUNTER`, such as `3.0:17`: log 3.0 up to its 17th batch. The counter may have its start in front of
     /// it, as sequences are shown elsewhere: `3.0:3:17`.
     pub fn parse(text: &str) -> Option<LogUpto> {
-        let (log, sequence) = text.split_once(':')?;
-        let (start, number) = log.split_once('.')?;
-        let log = LogId {
-            start: start.parse().ok().filter(|start| *start < 1 << 24)?,
-            number: number.parse().ok()?,
-        };
+        let (id, sequence) = text.split_once(':')?;
+        let log = LogId::parse(id)?;
         let counter = match sequence.split_once(':') {
-            Some((of, counter)) => (of == start).then_some(counter)?,
+            Some((start, counter)) => (id.split('.').next() == Some(start)).then_some(counter)?,
             None => sequence,
         };
         let counter: u64 = counter.parse().ok()?;
