@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::mix::{Kind, Order};
 use crate::stock::{
-    BUDGET, COH_STAR, D_HAT, EPOCH_BYTES, EPOCH_FIRST, HEX_BYTES, R, body_text, decimal, hex,
+    BUDGET, COH_STAR, D_HAT, EPOCH_BYTES, EPOCH_FIRST, HEX_BYTES, Named, R, body_text,
 };
 
 /// The base64 of 64 bytes, the longest signature.
@@ -178,16 +178,11 @@ impl Recipe {
     /// The record of a number, for an order. Only a new one is signed; what no gateway accepts needs no key.
     pub fn make(&self, order: Order, number: u64) -> Signed {
         let epoch = EPOCH_FIRST + number;
-        let digits = decimal(epoch);
-        let merkle_root = hex(&Sha256::digest(digits));
-        let identity = [
-            &merkle_root,
-            b"|".as_slice(),
-            &digits,
-            b"|",
-            self.shard_id.as_bytes(),
-        ];
-        let pcs_id = hex(&Sha256::digest(identity.concat()));
+        let Named {
+            epoch: digits,
+            pcs_id,
+            merkle_root,
+        } = Named::of(epoch, &self.shard_id);
         let text = |hex: &[u8; HEX_BYTES]| String::from_utf8_lossy(hex).into_owned();
         let sig = match order.kind {
             Kind::New | Kind::Duplicate => self.key(order).sign(Fields {

@@ -119,19 +119,13 @@ impl Signed {
     }
 
     fn unsigned(epoch: u64) -> Self {
-        let mut record = Self::blank();
-        record.epoch.copy_from_slice(&decimal(epoch));
-        record.merkle_root = hex(&Sha256::digest(record.epoch));
-        let identity = [
-            &record.merkle_root,
-            b"|".as_slice(),
-            &record.epoch,
-            b"|",
-            SHARD_ID.as_bytes(),
-        ]
-        .concat();
-        record.pcs_id = hex(&Sha256::digest(identity));
-        record
+        let named = Named::of(epoch, SHARD_ID);
+        Self {
+            epoch: named.epoch,
+            pcs_id: named.pcs_id,
+            merkle_root: named.merkle_root,
+            ..Self::blank()
+        }
     }
 
     fn new(key: &[u8], epoch: u64) -> Self {
@@ -160,6 +154,34 @@ impl Signed {
             format!(r#"","r":{R},"shard_id":"{SHARD_ID}"}}"#).as_bytes(),
         ]
         .concat()
+    }
+}
+
+/// The texts that name a record.
+pub(crate) struct Named {
+    pub(crate) epoch: [u8; EPOCH_BYTES],
+    pub(crate) pcs_id: [u8; HEX_BYTES],
+    pub(crate) merkle_root: [u8; HEX_BYTES],
+}
+
+impl Named {
+    /// Of this epoch of a shard: the root is a digest of the epoch, the id that of root, epoch and shard.
+    pub(crate) fn of(epoch: u64, shard_id: &str) -> Self {
+        let epoch = decimal(epoch);
+        let merkle_root = hex(&Sha256::digest(epoch));
+        let identity = [
+            &merkle_root,
+            b"|".as_slice(),
+            &epoch,
+            b"|",
+            shard_id.as_bytes(),
+        ];
+        let pcs_id = hex(&Sha256::digest(identity.concat()));
+        Self {
+            epoch,
+            pcs_id,
+            merkle_root,
+        }
     }
 }
 
@@ -251,7 +273,7 @@ pub(crate) fn body_text(shard: &str, texts: [&str; 4], further: &str) -> String 
     )
 }
 
-pub(crate) fn decimal(mut number: u64) -> [u8; EPOCH_BYTES] {
+fn decimal(mut number: u64) -> [u8; EPOCH_BYTES] {
     let mut text = [b'0'; EPOCH_BYTES];
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -260,7 +282,7 @@ pub(crate) fn decimal(mut number: u64) -> [u8; EPOCH_BYTES] {
     text
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> [u8; HEX_BYTES] {
+fn hex(bytes: &[u8]) -> [u8; HEX_BYTES] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b'0'; HEX_BYTES];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
