@@ -5,7 +5,7 @@ use crate::submit::client::{Connection, NoReply, Reply, Sending};
 use crate::submit::meaning::Meaning;
 use crate::submit::reader::Item;
 use crate::submit::report::{Sent, Word};
-use crate::submit::send::{Shared, judge, no_reply, pass_gate};
+use crate::submit::send::{Shared, judge, no_reply, pass_gate, too_long};
 use crate::submit::stop::Why;
 use hyper::body::Bytes;
 use serde_json::value::RawValue;
@@ -71,7 +71,11 @@ pub(super) async fn send_many(
     connection: &mut Connection,
     items: &[Item],
 ) -> Vec<Sent> {
-    let mut sent: Vec<Sent> = items.iter().map(|item| Sent::nothing(item.line)).collect();
+    let before = |item: &Item| match item.body {
+        Ok(_) => Sent::nothing(item.line),
+        Err(bytes_count) => too_long(item.line, bytes_count),
+    };
+    let mut sent: Vec<Sent> = items.iter().map(before).collect();
     let bodies = items.iter().zip(0..).filter_map(|(item, at)| {
         let body = item.body.as_ref().ok()?.clone();
         Some(Open { at, body })
@@ -83,23 +87,23 @@ pub(super) async fn send_many(
         if !pass_gate(shared).await {
             break;
         }
-        let part = &open[..at_once.clamp(1, open.len())];
+        let count = at_once.clamp(1, open.len());
+        let part = &open[..count];
         let sending = Sending::Batch(joined(part));
         let answer = tokio::select! {
             biased;
             answer = connection.send(&sending) => answer,
             () = shared.stop.abandoned() => Err(NoReply::Interrupted),
         };
-        if part.len() > 1 && matches!(&answer, Ok(reply) if reply.status == 413) {
+        if count > 1 && matches!(&answer, Ok(reply) if reply.status == 413) {
             // this gateway takes smaller ones
-            at_once = part.len() / 2;
+            at_once = count / 2;
             continue;
         }
         let may_have_sent = connection.may_have_sent();
-        let answers = answer.map(|reply| split(shared, reply, part.len()));
+        let answers = answer.map(|reply| split(shared, reply, count));
         let (mut again, mut pause) = (Vec::new(), Duration::ZERO);
-        let part: Vec<Open> = open.drain(..at_once.clamp(1, open.len())).collect();
-        for (record, at) in part.into_iter().zip(0..) {
+        for (record, at) in open.drain(..count).zip(0..) {
             let of = &mut sent[record.at];
             let next = match &answers {
                 Ok(Some(replies)) => judge(shared, of, replies[at].clone(), &record.body, give_up),
@@ -117,11 +121,6 @@ pub(super) async fn send_many(
             biased;
             () = shared.stop.begun() => break,
             () = sleep_until(Instant::now() + pause) => {}
-        }
-    }
-    for (item, sent) in items.iter().zip(&mut sent) {
-        if let Err(bytes_count) = item.body {
-            *sent = super::send::too_long(item.line, bytes_count);
         }
     }
     sent
@@ -192,20 +191,6 @@ fn lines(body: &[u8], count: usize) -> Option<Vec<Reply>> {
     });
     let replies: Option<Vec<Reply>> = replies.collect();
     replies.filter(|replies| replies.len() == count)
-}
-
-impl Sent {
-    /// The result of a record that was not sent yet.
-    pub(super) fn nothing(line: u64) -> Sent {
-        Sent {
-            line,
-            requests: 0,
-            put_off: 0,
-            word: Word::NotSent,
-            reply: None,
-            why: None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -44,6 +44,18 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// Of a record that was not sent yet.
+    pub(super) const fn nothing(line: u64) -> Self {
+        Self {
+            line,
+            requests: 0,
+            put_off: 0,
+            word: Word::NotSent,
+            reply: None,
+            why: None,
+        }
+    }
+
     /// Requests that count as attempts: those answered 429 do not.
     pub(crate) const fn attempts(&self) -> u32 {
         self.requests - self.put_off

@@ -187,14 +187,11 @@ fn done(shared: &Shared, item: &Item, sent: Sent) {
 
 pub(super) fn too_long(line: u64, bytes_count: u64) -> Sent {
     Sent {
-        line,
-        requests: 0,
-        put_off: 0,
         word: Word::Refused,
-        reply: None,
         why: Some(format!(
             "body_too_large: {bytes_count} bytes, and no gateway takes more than 1 MiB; it was not sent"
         )),
+        ..Sent::nothing(line)
     }
 }
 
