@@ -31,6 +31,7 @@ mod telemetry;
 mod top;
 mod up;
 mod wal;
+mod whole_file;
 
 use clap::builder::Resettable;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};

@@ -258,22 +258,28 @@ fn what_backs_up() {
     let mut backup = Cases::of(&["backup"]);
     let (dir, names) = log_directory();
     let path = dir.path();
-    let to = ["--dir", "data/wal", "--to", "place"];
-    backup.check(0, path, &to, b"");
-    backup.check_full(path, &to, b"");
-    backup.check(2, path, &[], b"");
-    backup.check(2, path, &["--to", "gs://bucket/x"], b"");
-    backup.check(2, path, &["--dir", "absent", "--to", "place"], b"");
-    backup.check(2, path, &["--dir", "data/wal", "--to", "data/wal/x"], b"");
-    backup.check(74, path, &["--dir", "data/wal", "--to", "data/dev/x"], b"");
+    backup.check(0, path, &TO_A_PLACE, b"");
     // 69 needs a store that does not answer for a minute
+    copies_to_a_place(&mut backup, path, &names[0]);
+    backup.end(&[69]);
+}
+
+const TO_A_PLACE: [&str; 4] = ["--dir", "data/wal", "--to", "place"];
+
+/// What a command refuses that copies a log directory to a place; a file of the directory is harmed for the last case.
+fn copies_to_a_place(command: &mut Cases, path: &Path, file: &str) {
+    command.check_full(path, &TO_A_PLACE, b"");
+    command.check(2, path, &[], b"");
+    command.check(2, path, &["--to", "gs://bucket/x"], b"");
+    command.check(2, path, &["--dir", "absent", "--to", "place"], b"");
+    command.check(2, path, &["--dir", "data/wal", "--to", "data/wal/x"], b"");
+    command.check(74, path, &["--dir", "data/wal", "--to", "data/dev/x"], b"");
     let (newer, _) = log_directory();
     of_a_newer_format(newer.path());
-    backup.check(78, newer.path(), &to, b"");
-    harm(path, &names[0]);
+    command.check(78, newer.path(), &TO_A_PLACE, b"");
+    harm(path, file);
     std::fs::remove_dir_all(path.join("place")).unwrap();
-    backup.check(65, path, &to, b"");
-    backup.end(&[69]);
+    command.check(65, path, &TO_A_PLACE, b"");
 }
 
 #[test]

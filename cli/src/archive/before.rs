@@ -1,7 +1,7 @@
 //! What the archive has of bodies of a log already: a decision is a late one only where it has the body as unanswered.
 
 use super::names::LogName;
-use super::object::{Object, entry_of};
+use super::object::{Object, entry_of, firsts};
 use crate::backup::store::Searched;
 use crate::exit::Failure;
 use flk_dataplane::wal::name::{Place, Sequence};
@@ -27,10 +27,7 @@ impl Before {
     ) -> Result<bool, Failure> {
         let firsts = match &mut self.firsts {
             Some(firsts) => firsts,
-            none => {
-                let names = objects.folder(&log.folder())?.objects;
-                none.insert(names.keys().filter_map(|it| log.first_of(it)).collect())
-            }
+            none => none.insert(firsts(objects, log)?),
         };
         let Some(&first) = firsts.range(..=body.sequence.counter()).next_back() else {
             return Ok(false);

@@ -8,6 +8,7 @@ use super::stated::Lost;
 use super::{ArchiveFrom, entries, runs, tell_of_others};
 use crate::CommandResult;
 use crate::backup::store::{REQUESTS_MAX, Searched};
+use crate::backup::{age, age_text, is_older_than};
 use crate::exit::{ARCHIVE_LIST_CODES, Exit, Failure};
 use crate::output::{Output, counted};
 use crate::wal::show::hex;
@@ -155,8 +156,7 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
     let (entries, others) = entries(&store, |_| true)?;
     let (logs, damaged) = archived(&store, &entries, newest.as_ref())?;
     let now_us = now().wall_us;
-    let age = |moment_us: u64| Duration::from_micros(now_us.saturating_sub(moment_us));
-    let age = newest.as_ref().map(|it| age(it.moment_us));
+    let age = newest.as_ref().map(|it| age(it.moment_us, now_us));
     let mut output = Output::new();
     for (log, archived) in &logs {
         match args.json {
@@ -176,19 +176,13 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
         eprintln!("flk: {}", failure.text());
     }
     match age {
-        Some(age) => {
-            let age = Duration::from_secs(age.as_secs());
-            eprintln!("the newest run is {} old", humantime::format_duration(age));
-        }
+        Some(age) => eprintln!("the newest run is {} old", age_text(age)),
         None => eprintln!("no run has ended in {}", args.from.from),
     }
     if !damaged.is_empty() {
         return Ok(Exit::Damage);
     }
-    let is_stale = args
-        .older_than
-        .is_none_or(|limit| age.is_none_or(|it| it > limit));
-    Ok(if is_stale { Exit::Yes } else { Exit::No })
+    Ok(is_older_than(args.older_than, age))
 }
 
 fn as_text(log: &LogName, archived: &Archived) -> Vec<String> {

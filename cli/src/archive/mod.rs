@@ -19,7 +19,7 @@ mod write;
 use crate::CommandResult;
 use crate::backup::EndpointArgs;
 use crate::backup::owner::{Kept, Owner};
-use crate::backup::store::{Objects, Place, Searched, Store, StoreError};
+use crate::backup::store::{Objects, Place, Searched, Store};
 use crate::exit::{ARCHIVE_RUN_CODES, Exit, Failure};
 use crate::wal::DirArgs;
 use clap::Args;
@@ -112,19 +112,17 @@ pub(crate) fn run(command: &Command) -> CommandResult {
 
 /// Refuses a place without an archive that can be read.
 fn check_owner(objects: &dyn Objects, place: &Place) -> Result<(), Failure> {
-    if let Err(StoreError::Missing(_)) = objects.get(names::OWNER) {
-        return Err(Failure::usage(format!(
-            "{place} holds no archive: flk archive run --to makes one"
-        )));
-    }
-    match Owner::read(ARCHIVE, objects)?.format {
-        FORMAT => Ok(()),
-        other => Err(Failure::with(
+    match Owner::find(ARCHIVE, objects)?.map(|it| it.format) {
+        Some(FORMAT) => Ok(()),
+        Some(other) => Err(Failure::with(
             Exit::Configuration,
             format!(
                 "{place} holds an archive of format {other}, this flk reads {FORMAT}: use the one that made it"
             ),
         )),
+        None => Err(Failure::usage(format!(
+            "{place} holds no archive: flk archive run --to makes one"
+        ))),
     }
 }
 

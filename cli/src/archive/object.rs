@@ -13,6 +13,7 @@ use parquet::column::reader::{ColumnReaderImpl, get_column_reader, get_typed_col
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length, SerializedPageReader};
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -276,6 +277,12 @@ fn values<T: DataType>(
     let mut values = values.into_iter();
     let place = |level: &i16| (*level > 0).then(|| values.next()).flatten();
     Ok(levels.iter().map(place).collect())
+}
+
+/// The first batches of all objects of a log.
+pub(super) fn firsts(objects: &dyn Searched, log: &LogName) -> Result<BTreeSet<u64>, Failure> {
+    let names = objects.folder(&log.folder())?.objects;
+    Ok(names.keys().filter_map(|it| log.first_of(it)).collect())
 }
 
 /// The entry of the object of a log that begins with this batch; none if there is no such object.

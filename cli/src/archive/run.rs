@@ -4,7 +4,7 @@
 use super::before::Before;
 use super::collect::{Collector, Limits};
 use super::names::{BODIES, Entry, LogName, shown};
-use super::object::entry_of;
+use super::object::{entry_of, firsts};
 use super::row::Kind;
 use super::runs::{self, Mark, Position};
 use super::stated::FORMAT;
@@ -248,9 +248,8 @@ impl Run<'_> {
         let mut upto = match self.known(log) {
             Some(upto) => upto,
             None => {
-                let names = self.objects.folder(&log.folder())?.objects;
-                let firsts = names.keys().filter_map(|it| log.first_of(it));
-                firsts.max().map_or(0, |first| first - 1)
+                let firsts = firsts(self.objects, log)?;
+                firsts.last().map_or(0, |first| first - 1)
             }
         };
         while let Some(entry) = entry_of(self.objects, log, upto + 1)? {

@@ -3,7 +3,7 @@
 
 use super::names::{self, LogName, RUNS, bytes_of_hex, log_id};
 use super::stated::FORMAT;
-use crate::backup::index::sha256;
+use crate::backup::index::{with_sum, without_sum};
 use crate::backup::store::Searched;
 use crate::exit::{Exit, Failure};
 use crate::wal::show::hex;
@@ -65,13 +65,11 @@ impl Mark {
 
     /// Makes it.
     pub(super) fn put(&self, objects: &dyn Searched) -> Result<(), Failure> {
-        let mut text = serde_json::json!(self).to_string();
-        let sum = sha256(text.as_bytes());
-        text.push_str(&format!("\n{sum}\n"));
+        let json = serde_json::json!(self).to_string();
         // One of that name is that of a run at the same moment, which says the same.
         objects.put_new(
             &names::run(self.moment_us, &self.incarnation),
-            text.into_bytes(),
+            with_sum(json.into_bytes()),
         )?;
         Ok(())
     }
@@ -81,15 +79,8 @@ impl Mark {
             let text = format!("the mark of a run {name}: {why}; the next run does without it");
             Failure::with(Exit::Damage, text)
         };
-        let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
-        let (json, sum) = text
-            .strip_suffix('\n')
-            .and_then(|it| it.rsplit_once('\n'))
-            .ok_or_else(|| damaged("it is cut off"))?;
-        if sha256(json.as_bytes()) != sum {
-            return Err(damaged("its checksum does not match"));
-        }
-        let mark: Self = serde_json::from_str(json).map_err(|_| damaged("it cannot be read"))?;
+        let json = without_sum(bytes).map_err(damaged)?;
+        let mark: Self = serde_json::from_slice(json).map_err(|_| damaged("it cannot be read"))?;
         match mark.format {
             FORMAT if mark.logs.iter().all(|it| it.name().is_some()) => Ok(mark),
             FORMAT => Err(damaged("it names no log")),

@@ -204,26 +204,16 @@ impl SliceKept {
 impl Index {
     /// The bytes of the object: one line of JSON, and one with its checksum.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, Failure> {
-        let mut bytes = serde_json::to_vec(self)
-            .map_err(|error| Failure::with(Exit::File, format!("the index: {error}")))?;
-        let sum = sha256(&bytes);
-        bytes.push(b'\n');
-        bytes.extend(sum.as_bytes());
-        bytes.push(b'\n');
-        Ok(bytes)
+        let json = serde_json::to_vec(self);
+        let json =
+            json.map_err(|error| Failure::with(Exit::File, format!("the index: {error}")))?;
+        Ok(with_sum(json))
     }
 
     /// Reads the bytes of the object of this name.
     pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Self, Failure> {
         let damaged = |why: &str| Failure::with(Exit::Damage, format!("the index {name}: {why}"));
-        let text = bytes.strip_suffix(b"\n").and_then(|it| {
-            let at = it.iter().rposition(|&byte| byte == b'\n')?;
-            Some((&it[..at], &it[at + 1..]))
-        });
-        let (json, sum) = text.ok_or_else(|| damaged("it is cut off"))?;
-        if sha256(json).as_bytes() != sum {
-            return Err(damaged("its checksum does not match"));
-        }
+        let json = without_sum(bytes).map_err(damaged)?;
         let value: serde_json::Value =
             serde_json::from_slice(json).map_err(|error| damaged(&error.to_string()))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {
@@ -280,6 +270,28 @@ impl Index {
             }
         }
         totals
+    }
+}
+
+/// A line of JSON with its SHA-256 as a second line.
+pub(crate) fn with_sum(mut json: Vec<u8>) -> Vec<u8> {
+    let sum = sha256(&json);
+    json.push(b'\n');
+    json.extend(sum.as_bytes());
+    json.push(b'\n');
+    json
+}
+
+/// The JSON of such lines, or why they are damaged.
+pub(crate) fn without_sum(bytes: &[u8]) -> Result<&[u8], &'static str> {
+    let lines = bytes.strip_suffix(b"\n").and_then(|it| {
+        let at = it.iter().rposition(|&byte| byte == b'\n')?;
+        Some((&it[..at], &it[at + 1..]))
+    });
+    let (json, sum) = lines.ok_or("it is cut off")?;
+    match sha256(json).as_bytes() == sum {
+        true => Ok(json),
+        false => Err("its checksum does not match"),
     }
 }
 

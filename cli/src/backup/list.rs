@@ -154,7 +154,7 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
     }
     indexes.sort_by_key(|it| it.moment_us);
     let now_us = now().wall_us;
-    let age_of = |index: &Index| Duration::from_micros(now_us.saturating_sub(index.moment_us));
+    let age_of = |index: &Index| age(index.moment_us, now_us);
     let mut output = Output::new();
     for index in &indexes {
         output.line(match args.json {
@@ -163,8 +163,8 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
         })?;
     }
     output.flush()?;
-    let age = indexes.last().map(age_of);
-    match age {
+    let newest = indexes.last().map(age_of);
+    match newest {
         Some(age) => eprintln!("the newest is {} old", age_text(age)),
         None => eprintln!("no backup is in {}", args.from),
     }
@@ -174,10 +174,20 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
     if let Some(damaged) = damaged {
         return Ok(damaged);
     }
-    let is_stale = args
-        .older_than
-        .is_none_or(|limit| age.is_none_or(|it| it > limit));
-    Ok(if is_stale { Exit::Yes } else { Exit::No })
+    Ok(is_older_than(args.older_than, newest))
+}
+
+/// Age of a moment.
+pub(crate) fn age(moment_us: u64, now_us: u64) -> Duration {
+    Duration::from_micros(now_us.saturating_sub(moment_us))
+}
+
+/// How a list ends that was asked whether the newest is older than a limit, so that a timer can raise an alarm: none counts as older.
+pub(crate) fn is_older_than(limit: Option<Duration>, newest: Option<Duration>) -> Exit {
+    match limit.is_none_or(|limit| newest.is_none_or(|it| it > limit)) {
+        true => Exit::Yes,
+        false => Exit::No,
+    }
 }
 
 fn as_text(index: &Index) -> String {
@@ -222,6 +232,7 @@ fn secret_word(secret: &SecretKept) -> &'static str {
     }
 }
 
-fn age_text(age: Duration) -> String {
+/// An age in whole seconds, to read.
+pub(crate) fn age_text(age: Duration) -> String {
     humantime::format_duration(Duration::from_secs(age.as_secs())).to_string()
 }

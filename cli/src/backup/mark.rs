@@ -2,7 +2,7 @@
 //! being taken relies on objects that it found, and nothing names them for it yet. Each makes its mark first and looks for the other's
 //! then, so that of two that begin together at least one gives way.
 
-use super::store::{Objects, StoreError};
+use super::store::Objects;
 use crate::exit::Failure;
 use crate::wal::random;
 use crate::wal::show::{hex, time_text};
@@ -51,11 +51,10 @@ impl<'a> Mark<'a> {
 
 impl Drop for Mark<'_> {
     fn drop(&mut self) {
-        match self.objects.remove(&self.name) {
-            Ok(()) | Err(StoreError::Missing(_)) => {}
-            Err(error) => eprintln!(
+        if let Err(error) = self.objects.remove(&self.name) {
+            eprintln!(
                 "flk: warning: {error}: remove it, or flk backup prune waits for what it stands for"
-            ),
+            );
         }
     }
 }

@@ -3,11 +3,9 @@
 
 use crate::exit::{Exit, Failure};
 use crate::fault;
+use crate::whole_file::WholeFile;
 use clap::Args;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where metrics are written.
 #[derive(Args, Debug)]
@@ -30,7 +28,10 @@ impl MetricsArgs {
         let Some(path) = &self.metrics_file else {
             return Ok(());
         };
-        replace(path, &page(samples)).map_err(|error| {
+        // Others read it, although backups themselves are for their owner only.
+        let file = WholeFile::beside(path).and_then(WholeFile::readable_by_all);
+        let written = file.and_then(|file| file.keep(&page(samples)));
+        written.map_err(|error| {
             let why = fault::why(&error);
             let path = path.display();
             Failure::with(
@@ -52,18 +53,6 @@ fn page(samples: &[Sample]) -> String {
         format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n")
     };
     samples.iter().map(lines).collect()
-}
-
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    // Others read it, although backups themselves are for their owner only.
-    let mut file = OpenOptions::new();
-    let file = file.write(true).create(true).truncate(true).mode(0o644);
-    let mut file: File = file.open(&beside)?;
-    rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o644))?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(&beside, path)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(crate) mod store;
 pub(crate) mod tests;
 
 pub(crate) use directory::ready;
-pub(crate) use list::{Stored, all, latest};
+pub(crate) use list::{Stored, age, age_text, all, is_older_than, latest};
 pub(crate) use owner::{check_secret, make_directory};
 
 use crate::CommandResult;

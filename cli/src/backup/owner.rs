@@ -70,9 +70,21 @@ impl Owner {
     }
 
     /// Reads whose it is.
-    pub(crate) fn read(kept: Kept, objects: &dyn Objects) -> Result<Self, Failure> {
-        let found = objects.get(kept.object)?;
-        serde_json::from_slice(&found).map_err(|_| {
+    fn read(kept: Kept, objects: &dyn Objects) -> Result<Self, Failure> {
+        Self::decode(kept, &objects.get(kept.object)?)
+    }
+
+    /// The same, where there may be none.
+    pub(crate) fn find(kept: Kept, objects: &dyn Objects) -> Result<Option<Self>, Failure> {
+        match objects.get(kept.object) {
+            Ok(found) => Self::decode(kept, &found).map(Some),
+            Err(StoreError::Missing(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn decode(kept: Kept, found: &[u8]) -> Result<Self, Failure> {
+        serde_json::from_slice(found).map_err(|_| {
             let text = format!("the object {} is damaged: it cannot be read", kept.object);
             Failure::with(Exit::Damage, text)
         })

@@ -93,11 +93,11 @@ pub(super) fn run(args: &PruneArgs) -> CommandResult {
     }
     let bytes: u64 = pruned.objects.values().sum();
     output.line(format!(
-        "{}{} and {} with {bytes} bytes; {} left",
+        "{} {} and {} with {bytes} bytes; {} left",
         if args.dry_run {
-            "would remove "
+            "would remove"
         } else {
-            "removed "
+            "removed"
         },
         counted(pruned.gone.len() as u64, "backup"),
         counted(pruned.objects.len() as u64, "object"),
@@ -184,24 +184,15 @@ pub(crate) fn prune(
     let pruned = plan(objects, &there, now_us, rule)?;
     let mut progress = Progress::every_minute();
     for index in &pruned.gone {
-        remove(objects, &index.object())?;
+        objects.remove(&index.object())?;
     }
     for (done, name) in pruned.objects.keys().enumerate() {
-        remove(objects, name)?;
+        objects.remove(name)?;
         progress.tick(|_| format!("{done} of {} objects removed", pruned.objects.len()));
     }
-    stale.iter().try_for_each(|name| remove(objects, name))?;
+    stale.iter().try_for_each(|name| objects.remove(name))?;
     progress.clear();
     Ok(pruned)
-}
-
-/// Removes an object; one that is not there any more is removed.
-fn remove(objects: &dyn Objects, name: &str) -> Result<(), Failure> {
-    use super::store::StoreError;
-    match objects.remove(name) {
-        Ok(()) | Err(StoreError::Missing(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

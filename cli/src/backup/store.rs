@@ -76,7 +76,7 @@ pub(crate) trait Objects {
     /// All bytes of an object.
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError>;
 
-    /// Removes an object.
+    /// Removes an object; one that is not there is removed.
     fn remove(&self, name: &str) -> Result<(), StoreError>;
 
     /// The names of all objects, each with its length.
@@ -237,8 +237,10 @@ impl Objects for Store {
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         let path = ObjectPath::from(name);
-        let removed = self.runtime.block_on(self.inner.delete(&path));
-        removed.map_err(|error| self.failed(name, &error))
+        match self.runtime.block_on(self.inner.delete(&path)) {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(name, &error)),
+        }
     }
 
     fn list(&self) -> Result<BTreeMap<String, u64>, StoreError> {

@@ -6,53 +6,35 @@ use super::page;
 use super::saved::Saved;
 use crate::exit::{Exit, Failure};
 use crate::fault;
+use crate::whole_file::WholeFile;
 use flk_bench_load::hdr;
 use flk_bench_load::run::{Log, Outcome};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
-use tempfile::NamedTempFile;
 
 /// Files to be written, each in its directory already.
 pub(super) struct Files {
-    save: Option<Place>,
-    hdr_out: Option<Place>,
-    html: Option<Place>,
+    save: Option<WholeFile>,
+    hdr_out: Option<WholeFile>,
+    html: Option<WholeFile>,
     log: Log,
 }
 
-struct Place {
-    path: PathBuf,
-    file: NamedTempFile,
+fn take(path: Option<&PathBuf>) -> Result<Option<WholeFile>, Failure> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    check_name(path)?;
+    let file = WholeFile::beside(path);
+    file.map(Some)
+        .map_err(|error| refused(path, &fault::why(&error)))
 }
 
-impl Place {
-    fn take(path: Option<&PathBuf>) -> Result<Option<Place>, Failure> {
-        let Some(path) = path else {
-            return Ok(None);
-        };
-        check_name(path)?;
-        let directory = match path.parent() {
-            Some(directory) if directory != Path::new("") => directory,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(directory)
-            .map_err(|error| refused(path, &fault::why(&error)))?;
-        Ok(Some(Place {
-            path: path.clone(),
-            file,
-        }))
-    }
-
-    fn write(mut self, text: &str) -> Result<(), Failure> {
-        let written = self.file.write_all(text.as_bytes());
-        written.map_err(|error| refused(&self.path, &fault::why(&error)))?;
-        let kept = self.file.persist(&self.path);
-        kept.map_err(|error| refused(&self.path, &fault::why(&error.error)))?;
-        Ok(())
-    }
+fn write(file: WholeFile, text: &str) -> Result<(), Failure> {
+    let path = file.path().to_owned();
+    file.keep(text)
+        .map_err(|error| refused(&path, &fault::why(&error)))
 }
 
 /// Refuses a name that no file can have, and what must not be replaced by one.
@@ -79,9 +61,9 @@ impl Files {
     /// Takes a place for each file that was asked for.
     pub(super) fn take(args: &ResultArgs, log: Log) -> Result<Files, Failure> {
         Ok(Files {
-            save: Place::take(args.save.as_ref())?,
-            hdr_out: Place::take(args.hdr_out.as_ref())?,
-            html: Place::take(args.html.as_ref())?,
+            save: take(args.save.as_ref())?,
+            hdr_out: take(args.hdr_out.as_ref())?,
+            html: take(args.html.as_ref())?,
             log,
         })
     }
@@ -94,7 +76,7 @@ impl Files {
         then: Option<&Saved>,
     ) -> Result<(), Failure> {
         if let Some(place) = self.save {
-            place.write(&document(run)?)?;
+            write(place, &document(run)?)?;
         }
         if let Some(place) = self.hdr_out {
             let text = match self.log {
@@ -108,10 +90,10 @@ impl Files {
                         .fold(head, |text, line| text + line + "\n")
                 }
             };
-            place.write(&text)?;
+            write(place, &text)?;
         }
         if let Some(place) = self.html {
-            place.write(&page::page(run, then))?;
+            write(place, &page::page(run, then))?;
         }
         Ok(())
     }
@@ -134,14 +116,14 @@ mod tests {
         std::fs::write(dir.path().join("file"), "").unwrap();
         let long = "a".repeat(300);
         for name in ["new/", "", "file/", "file/x", &long] {
-            let place = Place::take(Some(&dir.path().join(name)));
+            let place = take(Some(&dir.path().join(name)));
             assert!(place.is_err(), "{name}");
         }
         for path in ["", "/dev/null", "new/"] {
-            assert!(Place::take(Some(&PathBuf::from(path))).is_err(), "{path}");
+            assert!(take(Some(&PathBuf::from(path))).is_err(), "{path}");
         }
         for name in ["file", "new"] {
-            let place = Place::take(Some(&dir.path().join(name)));
+            let place = take(Some(&dir.path().join(name)));
             assert!(place.is_ok(), "{name}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

@@ -1,11 +1,9 @@
 //! Exit codes of the commands on archives: each that their help lists is met, and no other.
 
 use super::common::{flk, golden_directory, run};
-use super::{Cases, harm, log_directory, of_a_newer_format};
+use super::{Cases, TO_A_PLACE as TO, copies_to_a_place, log_directory};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-const TO: [&str; 4] = ["--dir", "data/wal", "--to", "place"];
 
 #[test]
 fn what_archives() {
@@ -18,18 +16,7 @@ fn what_archives() {
     cases.check(0, sound.path(), &held, b"");
     // A body has no disposition, and others behind it have.
     cases.check(69, path, &TO, b"");
-    cases.check_full(path, &TO, b"");
-    cases.check(2, path, &[], b"");
-    cases.check(2, path, &["--to", "gs://bucket/x"], b"");
-    cases.check(2, path, &["--dir", "absent", "--to", "place"], b"");
-    cases.check(2, path, &["--dir", "data/wal", "--to", "data/wal/x"], b"");
-    cases.check(74, path, &["--dir", "data/wal", "--to", "data/dev/x"], b"");
-    let (newer, _) = log_directory();
-    of_a_newer_format(newer.path());
-    cases.check(78, newer.path(), &TO, b"");
-    harm(path, &names[0]);
-    fs::remove_dir_all(path.join("place")).unwrap();
-    cases.check(65, path, &TO, b"");
+    copies_to_a_place(&mut cases, path, &names[0]);
     cases.end(&[]);
 }
 

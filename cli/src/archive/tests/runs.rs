@@ -3,6 +3,7 @@
 use super::*;
 use crate::archive::list::archived as listed;
 use crate::archive::names;
+use crate::backup::tests::Memory;
 use crate::exit::Exit;
 use flk_dataplane::wal::manifest::Manifest;
 
@@ -124,7 +125,10 @@ fn a_store_that_loses_answers_or_overwrites_is_known() {
     archived(dir.path(), &shelf).unwrap();
     assert_eq!(rows(&shelf), log.bodies());
     let shelf = Shelf {
-        overwrites: true,
+        memory: Memory {
+            overwrites: true,
+            ..Memory::default()
+        },
         ..Shelf::default()
     };
     let refused = archived(dir.path(), &shelf).err().unwrap();
