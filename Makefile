@@ -203,6 +203,10 @@ REQUESTS ?= 1000000
 bench-quick: build bench-build ## two minutes of figures: device, floor, gateway (BENCH_ARGS=--record keeps them)
 	target/release/flk-bench-quick $(BENCH_ARGS)
 
+.PHONY: goals
+goals: build bench-build ## every performance goal beside what it is measured against; quarter of an hour (BENCH_ARGS=--record keeps the page)
+	target/release/flk-bench-quick --only goals $(BENCH_ARGS)
+
 .PHONY: noisy
 noisy: build bench-build ## does a tenant at ten times its quota slow another one down? (BENCH_ARGS=--record keeps the table)
 	target/release/flk-bench-quick --only noisy $(BENCH_ARGS)

@@ -1,5 +1,5 @@
 //! One thread that keeps a fixed number of connections busy: each has one request under way, and sends the next one
-//! when its answer is whole. It never retries and never opens a connection again: what is lost is counted.
+//! when its answer is whole. It never retries, and a connection that is lost is not opened again: what is lost is counted.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,6 +21,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 16 * 1024;
 pub struct Load {
     poll: OwnedFd,
     pub(crate) connections: Vec<Connection>,
+    /// A connection is closed behind so many answers, and another one opened in its place.
+    answers_max: Option<u32>,
 }
 
 pub(crate) struct Connection {
@@ -28,6 +30,8 @@ pub(crate) struct Connection {
     request: Request,
     pub(crate) sent_at: Instant,
     received: Vec<u8>,
+    /// Answers that came on it.
+    answers_count: u32,
     pub(crate) open: bool,
 }
 
@@ -46,24 +50,28 @@ impl Load {
         let poll = epoll::create(CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(connections_count);
         for index in 0..connections_count {
-            let stream = TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            epoll::add(
-                &poll,
-                &stream,
-                EventData::new_u64(index as u64),
-                EventFlags::IN,
-            )?;
             connections.push(Connection {
-                stream,
+                stream: connect(&poll, address, index)?,
                 request: Request::of_tenant(&address.to_string(), tenant),
                 sent_at: Instant::now(),
                 received: Vec::new(),
+                answers_count: 0,
                 open: true,
             });
         }
-        Ok(Self { poll, connections })
+        Ok(Self {
+            poll,
+            connections,
+            answers_max: None,
+        })
+    }
+
+    /// Closes each connection behind so many answers from now on, and opens another one in its place.
+    pub fn renewed_after(self, answers: u32) -> Self {
+        Self {
+            answers_max: Some(answers),
+            ..self
+        }
     }
 
     /// Sends records until the time is up or none is left, then waits for the answers under way.
@@ -94,6 +102,10 @@ impl Load {
                 };
                 let now = Instant::now();
                 measured.count(status, now - connection.sent_at);
+                connection.answers_count += 1;
+                if self.answers_max == Some(connection.answers_count) {
+                    connection.renew(&self.poll, index)?;
+                }
                 let goes_on = now - start < duration && connection.send(stock, now, &mut measured);
                 under_way_count -= usize::from(!goes_on);
             }
@@ -165,7 +177,26 @@ impl Load {
     }
 }
 
+/// A connection whose answers the poll reports under this index.
+fn connect(poll: &OwnedFd, address: SocketAddr, index: usize) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    let data = EventData::new_u64(index as u64);
+    epoll::add(poll, &stream, data, EventFlags::IN)?;
+    Ok(stream)
+}
+
 impl Connection {
+    /// Closes it and opens another one to the same address.
+    fn renew(&mut self, poll: &OwnedFd, index: usize) -> io::Result<()> {
+        let address = self.stream.peer_addr()?;
+        epoll::delete(poll, &self.stream)?;
+        self.stream = connect(poll, address, index)?;
+        self.answers_count = 0;
+        Ok(())
+    }
+
     /// Sends the next record; `false` when there is none or the connection is gone.
     pub(crate) fn send(
         &mut self,

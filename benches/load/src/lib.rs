@@ -26,7 +26,8 @@ mod sender;
 
 pub mod run;
 
-// The closed loop of the other benches, and several rates in one thread.
+// The closed loops of the other benches, of records and of batches, and several rates in one thread.
+pub mod batches;
 pub mod client;
 pub mod measured;
 pub mod paced;

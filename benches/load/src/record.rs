@@ -182,6 +182,7 @@ impl Recipe {
             epoch: digits,
             pcs_id,
             merkle_root,
+            ..
         } = Named::of(epoch, &self.shard_id);
         let text = |hex: &[u8; HEX_BYTES]| String::from_utf8_lossy(hex).into_owned();
         let sig = match order.kind {

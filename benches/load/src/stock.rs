@@ -2,7 +2,8 @@
 //! All have the same length and the same numbers, so a request is a template into which four texts are written.
 //! It never signs while a measurement runs, and never hands out a record twice.
 
-use base64::Engine;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -29,8 +30,7 @@ pub struct Identity {
     pub digest: [u8; 32],
 }
 
-/// What differs between two records.
-#[derive(Clone)]
+/// What differs between two records, as texts.
 struct Signed {
     epoch: [u8; EPOCH_BYTES],
     pcs_id: [u8; HEX_BYTES],
@@ -38,10 +38,22 @@ struct Signed {
     sig: [u8; SIG_BYTES],
 }
 
+/// The same as bytes, half as long: ten minutes at the full rate of a shard are six gigabytes.
+#[derive(Clone, Default)]
+struct Packed {
+    pcs_id: [u8; 32],
+    merkle_root: [u8; 32],
+    mac: [u8; 32],
+}
+
 /// Signed records that wait to be sent, and how to write one into a request.
 pub struct Stock {
-    records: Vec<Signed>,
+    /// The epoch of the first one; the others follow.
+    epoch_first: u64,
+    records: Vec<Packed>,
     taken: usize,
+    /// Bodies are no JSON.
+    spoilt: bool,
 }
 
 /// A request whose record is exchanged in place.
@@ -65,20 +77,41 @@ impl Stock {
     pub fn sign_in_turn(keys: &[&[u8]], first: u64, count: usize) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = count.div_ceil(threads).max(1);
-        let mut records = vec![Signed::blank(); count];
+        let mut records = vec![Packed::default(); count];
+        let epoch_first = EPOCH_FIRST + first;
         std::thread::scope(|scope| {
-            let mut next = EPOCH_FIRST + first;
+            let mut next = epoch_first;
             for chunk in records.chunks_mut(share) {
                 let start = next;
                 next += chunk.len() as u64;
                 scope.spawn(move || {
                     for (epoch, record) in (start..).zip(chunk) {
-                        *record = Signed::new(keys[epoch as usize % keys.len()], epoch);
+                        *record = Packed::new(keys[epoch as usize % keys.len()], epoch);
                     }
                 });
             }
         });
-        Self { records, taken: 0 }
+        Self {
+            epoch_first,
+            records,
+            taken: 0,
+            spoilt: false,
+        }
+    }
+
+    /// What was taken of it, to be sent once more.
+    pub fn again(mut self) -> Self {
+        self.records.truncate(self.taken);
+        self.taken = 0;
+        self
+    }
+
+    /// The same records with a letter in a number: bodies that are no JSON, as long as others.
+    pub fn spoilt(self) -> Self {
+        Self {
+            spoilt: true,
+            ..self
+        }
     }
 
     /// Writes the next record into a request; `false` when all have been used.
@@ -86,8 +119,13 @@ impl Stock {
         let Some(record) = self.records.get(self.taken) else {
             return false;
         };
+        let epoch = self.epoch_first + self.taken as u64;
         self.taken += 1;
-        request.write(record);
+        let mut texts = record.texts(epoch);
+        if self.spoilt {
+            texts.epoch[EPOCH_BYTES / 2] = b'x';
+        }
+        request.write(&texts);
         true
     }
 
@@ -100,7 +138,7 @@ impl Stock {
 impl Identity {
     /// That of the record of this number, whatever key signs it.
     pub fn of(number: u64) -> Self {
-        let record = Signed::unsigned(EPOCH_FIRST + number);
+        let record = Signed::unsigned(&Named::of(EPOCH_FIRST + number, SHARD_ID));
         Self {
             pcs_id: record.pcs_id,
             digest: Sha256::digest(record.payload()).into(),
@@ -108,37 +146,49 @@ impl Identity {
     }
 }
 
-impl Signed {
-    fn blank() -> Self {
+impl Packed {
+    fn new(key: &[u8], epoch: u64) -> Self {
+        let named = Named::of(epoch, SHARD_ID);
+        let digest = Sha256::digest(Signed::unsigned(&named).payload());
+        let mut mac = [0; 32];
+        // HMAC takes a key of any length: the error exists for other kinds of code only.
+        if let Ok(mut signing) = Hmac::<Sha256>::new_from_slice(key) {
+            signing.update(&digest);
+            mac = signing.finalize().into_bytes().into();
+        }
         Self {
-            epoch: [b'0'; EPOCH_BYTES],
-            pcs_id: [b'0'; HEX_BYTES],
-            merkle_root: [b'0'; HEX_BYTES],
-            sig: [b'A'; SIG_BYTES],
+            pcs_id: named.pcs_id_bytes,
+            merkle_root: named.merkle_root_bytes,
+            mac,
         }
     }
 
-    fn unsigned(epoch: u64) -> Self {
-        let named = Named::of(epoch, SHARD_ID);
+    fn texts(&self, epoch: u64) -> Signed {
+        let mut sig = [b'A'; SIG_BYTES];
+        // The text of 32 bytes has 44 characters: it always fits.
+        let written = STANDARD.encode_slice(self.mac, &mut sig);
+        debug_assert_eq!(written.ok(), Some(SIG_BYTES));
+        Signed {
+            epoch: decimal(epoch),
+            pcs_id: hex(&self.pcs_id),
+            merkle_root: hex(&self.merkle_root),
+            sig,
+        }
+    }
+}
+
+impl Signed {
+    fn unsigned(named: &Named) -> Self {
         Self {
             epoch: named.epoch,
             pcs_id: named.pcs_id,
             merkle_root: named.merkle_root,
-            ..Self::blank()
+            sig: [b'A'; SIG_BYTES],
         }
     }
 
     fn new(key: &[u8], epoch: u64) -> Self {
-        let mut record = Self::unsigned(epoch);
-        let digest = Sha256::digest(record.payload());
-        // HMAC takes a key of any length: the error exists for other kinds of code only.
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) {
-            mac.update(&digest);
-            let text =
-                base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
-            record.sig.copy_from_slice(text.as_bytes());
-        }
-        record
+        Packed::new(key, epoch).texts(epoch)
     }
 
     /// The signed text: eight members in the order of their names, no spaces.
@@ -162,13 +212,16 @@ pub(crate) struct Named {
     pub(crate) epoch: [u8; EPOCH_BYTES],
     pub(crate) pcs_id: [u8; HEX_BYTES],
     pub(crate) merkle_root: [u8; HEX_BYTES],
+    pcs_id_bytes: [u8; 32],
+    merkle_root_bytes: [u8; 32],
 }
 
 impl Named {
     /// Of this epoch of a shard: the root is a digest of the epoch, the id that of root, epoch and shard.
     pub(crate) fn of(epoch: u64, shard_id: &str) -> Self {
         let epoch = decimal(epoch);
-        let merkle_root = hex(&Sha256::digest(epoch));
+        let merkle_root_bytes: [u8; 32] = Sha256::digest(epoch).into();
+        let merkle_root = hex(&merkle_root_bytes);
         let identity = [
             &merkle_root,
             b"|".as_slice(),
@@ -176,11 +229,13 @@ impl Named {
             b"|",
             shard_id.as_bytes(),
         ];
-        let pcs_id = hex(&Sha256::digest(identity.concat()));
+        let pcs_id_bytes: [u8; 32] = Sha256::digest(identity.concat()).into();
         Self {
             epoch,
-            pcs_id,
+            pcs_id: hex(&pcs_id_bytes),
             merkle_root,
+            pcs_id_bytes,
+            merkle_root_bytes,
         }
     }
 }
@@ -321,6 +376,31 @@ mod tests {
             bodies.insert(body);
         }
         assert_eq!((bodies.len(), stock.left_count()), (5, 0));
+    }
+
+    #[test]
+    fn what_was_sent_can_be_sent_again_and_spoilt() {
+        let (mut stock, mut request) = (Stock::sign(b"k", 0, 3), Request::new("a"));
+        let mut bodies = |stock: &mut Stock, most: usize| -> Vec<String> {
+            let mut bodies = Vec::new();
+            while bodies.len() < most && stock.fill(&mut request) {
+                bodies.push(body_of(&request));
+            }
+            bodies
+        };
+        let sent = bodies(&mut stock, 2);
+        let mut stock = stock.again();
+        assert_eq!(bodies(&mut stock, 9), sent);
+        let spoilt = bodies(&mut stock.again().spoilt(), 9);
+        assert_eq!(spoilt.len(), 2);
+        for (spoilt, sent) in spoilt.iter().zip(&sent) {
+            assert_eq!(spoilt.len(), sent.len());
+            assert!(
+                flk_contract::check_json(spoilt.as_bytes()).is_err(),
+                "{spoilt}"
+            );
+            assert!(flk_contract::check_json(sent.as_bytes()).is_ok(), "{sent}");
+        }
     }
 
     #[test]

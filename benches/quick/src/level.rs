@@ -62,10 +62,28 @@ pub(crate) fn measure(
     drop(stock);
     let mut stock = sign(needed_count, allowed, records_used)?;
 
+    run(server, &mut load, &mut stock, seconds)
+}
+
+/// The measured run: this load of these records.
+pub(crate) fn run(
+    server: &Server,
+    load: &mut Load,
+    stock: &mut Stock,
+    seconds: u64,
+) -> io::Result<Level> {
+    observe(server, || load.run(stock, Duration::from_secs(seconds)))
+}
+
+/// What the server used while something was measured.
+pub(crate) fn observe(
+    server: &Server,
+    measure: impl FnOnce() -> io::Result<Measured>,
+) -> io::Result<Level> {
     let wal_before = WalCounters::of(&server.running);
     let cpu_before = CpuTime::of_process(server.running.id())?;
     let busy_before = cpu::busy_of_cpu(SERVER_CPU)?;
-    let measured = load.run(&mut stock, Duration::from_secs(seconds))?;
+    let measured = measure()?;
     let busy = cpu::busy_of_cpu(SERVER_CPU)?.saturating_sub(busy_before);
     let cpu = CpuTime::of_process(server.running.id())?.since(cpu_before);
     let wal = WalCounters::of(&server.running)
@@ -82,7 +100,7 @@ pub(crate) fn measure(
 }
 
 /// Signing uses all CPUs; the load goes back to its own.
-fn sign(count: usize, allowed: &Affinity, records_used: &mut u64) -> io::Result<Stock> {
+pub(crate) fn sign(count: usize, allowed: &Affinity, records_used: &mut u64) -> io::Result<Stock> {
     allowed.apply()?;
     let stock = Stock::sign(KEY.as_bytes(), *records_used, count);
     *records_used += count as u64;

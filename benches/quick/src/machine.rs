@@ -49,6 +49,11 @@ impl Machine {
         })
     }
 
+    /// Whether the CPU has instructions for SHA-256.
+    pub(crate) fn has_sha(&self) -> bool {
+        self.has_sha
+    }
+
     /// A directory name for machines of this kind.
     pub(crate) fn slug(&self) -> String {
         slug(&format!("{} {}cpu", self.cpu_model, self.cpus_count))

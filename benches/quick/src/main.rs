@@ -2,6 +2,7 @@
 //! It reports figures and whether the targets were met; it never fails for a slow machine, only for wrong answers.
 
 mod device;
+mod goals;
 mod level;
 mod machine;
 mod options;
@@ -56,6 +57,11 @@ fn run() -> io::Result<Vec<String>> {
     std::fs::create_dir_all(&options.work_dir)?;
     let allowed = Affinity::of_this_thread()?;
     let machine = Machine::look(&options.work_dir)?;
+    if options.only == Some(Only::Goals) {
+        let goals = goals::measure(machine, &options, &allowed)?;
+        show(&options, &goals.machine, &goals)?;
+        return Ok(goals.wrong);
+    }
     if options.only == Some(Only::Noisy) {
         let noisy = tenants::measure(machine, &options, &allowed)?;
         show(&options, &noisy.machine, &noisy)?;

@@ -20,6 +20,7 @@ pub(crate) fn write(machine: &Machine, options: &Options, text: &str) -> io::Res
     let machine_name = options.machine.clone().unwrap_or_else(|| machine.slug());
     let (what, title, target) = match options.only {
         None | Some(Only::Floor | Only::Gateway) => ("quick", "Quick bench", "bench-quick"),
+        Some(Only::Goals) => ("goals", "Goals", "goals"),
         Some(Only::Noisy) => ("noisy", "Noisy neighbour", "noisy"),
         Some(Only::Rotation) => ("rotation", "Rotation under load", "rotation"),
         Some(Only::Store) => ("store", "Figures of the store", "store-figures"),

@@ -37,7 +37,17 @@ impl Server {
 
     /// The same with a configuration file of this text.
     pub(crate) fn configured(binary: &Path, work_dir: &Path, text: &str) -> io::Result<Self> {
-        let wal_dir = WalDir::make(work_dir, "wal")?;
+        Self::named("wal", binary, work_dir, text)
+    }
+
+    /// The same beside others, with this at the beginning of the name of its log directory.
+    pub(crate) fn named(
+        name: &str,
+        binary: &Path,
+        work_dir: &Path,
+        text: &str,
+    ) -> io::Result<Self> {
+        let wal_dir = WalDir::make(work_dir, name)?;
         let server = Self::on(&wal_dir, binary, work_dir, text)?;
         Ok(Self {
             _wal_dir: Some(wal_dir),

@@ -43,6 +43,11 @@ impl Line {
         bytes
     }
 
+    /// Any word of it: it lies in one line of the cache.
+    pub(super) fn touch(&self) -> u64 {
+        self.0[0]
+    }
+
     fn set(&mut self, key: Key) {
         for (word, bit) in bits_of(key) {
             self.0[word] |= bit;
@@ -100,7 +105,8 @@ pub fn may_hold(lines: &[Line], probe: &Probe) -> bool {
     line.is_some_and(|line| line.has_all(&probe.bits))
 }
 
-fn line_of(key: Key, lines_count: usize) -> usize {
+/// The line that a key belongs to.
+pub(super) fn line_of(key: Key, lines_count: usize) -> usize {
     ((u128::from(key.high << 10) * lines_count as u128) >> 64) as usize
 }
 

@@ -3,6 +3,7 @@
 
 use super::answer::Answer;
 use super::flights::{Claim, FlightStep, Granted, Request};
+use super::judge::CLAIMS_TOGETHER;
 use super::{Core, Ingress};
 use crate::dedup::context::TenantId;
 use crate::dedup::protocol::{Ticket, ToOwner, ToReceiver};
@@ -22,16 +23,33 @@ impl Ingress {
         while let Some((_, conn)) = self.waiting.pop_front_if(|(needs, _)| *needs <= durable) {
             self.due.push(conn);
         }
-        while let Some((_, ticket)) = self.won.pop_front_if(|(needs, _)| *needs <= durable) {
-            let FlightStep::Decided(Granted { key, epoch }) = self.flights.expect(ticket).step
-            else {
-                unreachable!("only what has won waits for its decision");
-            };
-            self.flights.end(ticket);
-            let message = ToOwner::Durable { ticket, key, epoch };
-            core.notify_owner(key, &message, now, outbox);
+        loop {
+            let durable = self.won.iter().take_while(|(needs, _)| *needs <= durable);
+            let together = durable.take(CLAIMS_TOGETHER);
+            let keys = together.map(|&(_, ticket)| self.granted(ticket).key);
+            let count = core.owner.expect_durable(keys);
+            if count == 0 {
+                break;
+            }
+            for _ in 0..count {
+                let Some((_, ticket)) = self.won.pop_front() else {
+                    unreachable!("they were counted");
+                };
+                let Granted { key, epoch } = self.granted(ticket);
+                self.flights.end(ticket);
+                let message = ToOwner::Durable { ticket, key, epoch };
+                core.notify_owner(key, &message, now, outbox);
+            }
         }
         self.decide(core, outbox);
+    }
+
+    /// What a flight that waits for its decision has won.
+    fn granted(&self, ticket: Ticket) -> Granted {
+        match self.flights.expect(ticket).step {
+            FlightStep::Decided(granted) => granted,
+            ref step => unreachable!("only what has won waits for its decision: {step:?}"),
+        }
     }
 
     /// Carries out the owner's answers: ours here, the others' by message.

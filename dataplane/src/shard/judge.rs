@@ -19,6 +19,19 @@ use crate::verdict::{Case, Refusal};
 use crate::wal::record::{Entry, Refused};
 use flk_contract::{Params, Verified};
 
+/// So many claims are made together, for the memory that they need to come at the same time: what they touch fits into the second
+/// cache.
+pub(super) const CLAIMS_TOGETHER: usize = 64;
+
+/// A claim that its owner gets next. The claims of a turn are the same whether each follows its record or all follow the last one:
+/// no answer to them is looked at before the deciding stage.
+#[derive(Debug)]
+pub(super) struct Claiming {
+    ticket: Ticket,
+    context: Context,
+    candidate: Decided,
+}
+
 /// A body of a tenant in this turn, as it is judged.
 struct InTurn<'a, D> {
     driver: &'a mut D,
@@ -85,11 +98,15 @@ impl Ingress {
                     }
                     self.refuse_body(core, ticket, problem, field);
                 }
-                Ok(mut claim) => {
-                    self.claim(core, ticket, context, &mut claim, now, outbox);
+                Ok(claim) => {
+                    self.will_claim(core, ticket, context, claim, now);
+                    if self.claiming.len() == CLAIMS_TOGETHER {
+                        self.claim(core, now, outbox);
+                    }
                 }
             }
         }
+        self.claim(core, now, outbox);
         self.logged = logged;
     }
 
@@ -161,27 +178,44 @@ impl Ingress {
         self.flights.end(ticket);
     }
 
-    /// Asks the owner of the key.
-    fn claim(
+    /// The owner of the key is asked with those of the next records.
+    fn will_claim(
         &mut self,
-        core: &mut Core,
+        core: &Core,
         ticket: Ticket,
         context: Context,
-        claim: &mut Claim,
+        mut claim: Claim,
         now: Now,
-        outbox: &mut Outbox,
     ) {
         claim.candidate.decided_at = core.clock_s(now);
         let candidate = claim.candidate;
         if let Some(trace) = self.flights.expect(ticket).request.trace {
             self.trace_claim(trace, claim.pcs_id, core.owner_of(candidate.key).0);
         }
-        self.flights.claimed(ticket, claim, now.mono_us);
-        let message = ToOwner::Claim {
+        self.flights.claimed(ticket, &claim, now.mono_us);
+        self.claiming.push(Claiming {
             ticket,
             context,
             candidate,
-        };
-        core.notify_owner(candidate.key, &message, now, outbox);
+        });
+    }
+
+    /// Asks the owners of the keys.
+    fn claim(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
+        let keys = self.claiming.iter().map(|it| it.candidate.key);
+        core.owner.expect_claims(keys);
+        for claim in self.claiming.drain(..) {
+            let Claiming {
+                ticket,
+                context,
+                candidate,
+            } = claim;
+            let message = ToOwner::Claim {
+                ticket,
+                context,
+                candidate,
+            };
+            core.notify_owner(candidate.key, &message, now, outbox);
+        }
     }
 }

@@ -84,6 +84,7 @@ use self::core::Core;
 use self::drain::Drain;
 use self::flights::Flights;
 use self::foreign::Foreign;
+use self::judge::Claiming;
 use self::looks::{Looking, Looks};
 use self::pressure::{Evicted, Order};
 use self::received::Source;
@@ -213,6 +214,8 @@ struct Ingress {
     awaiting_continue: Vec<Asking>,
     looking: Vec<Looking>,
     logged: Vec<Logged>,
+    /// Claims of records that were judged and whose owners were not asked yet.
+    claiming: Vec<Claiming>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
     /// Answers by the log position that they wait for, ascending.
@@ -284,6 +287,7 @@ impl Ingress {
             awaiting_continue: Vec::with_capacity(connections as usize),
             looking: Vec::with_capacity(limits.looks_max as usize),
             logged: Vec::with_capacity(flights),
+            claiming: Vec::with_capacity(judge::CLAIMS_TOGETHER),
             due: Vec::with_capacity(flights),
             waiting: VecDeque::with_capacity(flights),
             won: VecDeque::with_capacity(flights),

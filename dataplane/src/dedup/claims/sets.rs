@@ -100,6 +100,13 @@ impl SetsInUse {
         Seek::Absent
     }
 
+    /// Brings what a look-up of the key in the current set begins with into the cache.
+    pub(super) fn touch(&self, key: Key) -> u64 {
+        let current = self.sets.last().map(|used| &used.set.slices);
+        let slices = current.into_iter().flatten();
+        slices.fold(0, |sum, slice| sum ^ slice.touch(key))
+    }
+
     /// A read begins: the set stays in use until it ends. Gives its name, file and offset.
     pub(super) fn begin_read(
         &mut self,

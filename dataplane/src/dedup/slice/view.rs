@@ -124,6 +124,18 @@ impl SliceView {
         rest as u64 + read_bytes
     }
 
+    /// Brings the line of the filter that a question for this key reads into the cache. What it returns is good for nothing else.
+    pub fn touch(&self, key: Key) -> u64 {
+        let memory = &*self.memory;
+        let at = key.partition().wrapping_sub(memory.first_partition);
+        let partition = memory.partitions.get(usize::from(at));
+        partition.map_or(0, |partition| {
+            let lines = partition.lines_count as usize;
+            let line = partition.first_line as usize + filter::line_of(key, lines);
+            memory.filters.get(line).map_or(0, Line::touch)
+        })
+    }
+
     /// Where the key would be.
     pub fn candidate(&self, key: Key) -> Candidate {
         self.candidate_of(&Probe::of(key))

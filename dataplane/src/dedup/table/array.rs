@@ -25,6 +25,9 @@ pub(super) struct Array {
 /// Slots of a page: 4.5 KiB.
 const PAGE_SLOTS: usize = 64;
 
+/// Slots from its home on that a look-up will most likely see, one of two: a slot is little more than a line of the cache.
+const TOUCHED: [usize; 3] = [0, 2, 4];
+
 /// There is no gap left behind the place where an entry belongs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoGap;
@@ -151,6 +154,19 @@ impl Array {
     /// The entry of a key. Slots before `from` do not count.
     pub(super) fn get(&self, key: Key, from: usize) -> Option<&Words> {
         self.find(key, from).ok().and_then(|at| self.slot(at))
+    }
+
+    /// Reads the slots at which a look-up of the key begins, and so brings them into the cache. What it returns is good for
+    /// nothing else.
+    pub(super) fn touch(&self, key: Key, from: usize) -> u64 {
+        let home = self.home(key.high).max(from);
+        TOUCHED.iter().fold(0, |sum, ahead| {
+            let at = home + ahead;
+            let page = self.pages.get(at / PAGE_SLOTS);
+            sum ^ page
+                .and_then(|page| page.get(at % PAGE_SLOTS))
+                .map_or(0, |slot| slot[0])
+        })
     }
 
     /// The entry of a key, or its new place, filled with `words`.

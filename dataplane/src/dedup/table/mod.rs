@@ -8,15 +8,18 @@ mod tests;
 
 pub use self::partition::Inserted;
 
-use self::partition::{Dead, PIECE_SLOTS, Partition};
+use self::partition::{Dead, Growth, PIECE_SLOTS, Partition};
 use super::{Decided, Key, PARTITIONS, entry};
 use crate::wal::Epoch;
 use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Memory that a key is counted with: 72 bytes stored once, at 0.71 to 0.90 full (90 on average over partitions, as
-/// their thresholds differ), and what growing arrays and tails take.
+/// their thresholds differ), and what growing arrays and tails take. Less than a quarter of the declared memory is spent more freely.
 pub const BYTES_PER_KEY: u64 = 96;
+
+/// Below this part of the declared memory, partitions grow by a half.
+const ROOMY_PART: u64 = 4;
 
 /// Expired entries may stay this long, so that a partition is not swept for every one of them.
 const SWEEP_SLACK_S: u32 = 60;
@@ -25,7 +28,7 @@ const SWEEP_SLACK_S: u32 = 60;
 const SWEEP_ASKED: usize = 16;
 
 /// Slots to move per insert so that growing partitions do not pile up: at an eighth per growth each insert causes about
-/// 9 / 0.85 of them sooner or later.
+/// 9 / 0.85 of them sooner or later. Growing by a half causes less.
 const MOVED_PER_INSERT: usize = 12;
 
 /// The tables of one shard's contiguous range of partitions.
@@ -83,20 +86,28 @@ impl Partitions {
         (now_s < entry::expiry(words)).then(|| entry::unpack(words))
     }
 
+    /// Brings what the next look-up of a key, or its insert, will read into the cache. It waits for nothing: calls for many keys in a
+    /// row take little longer than one. What it returns keeps the reads from being left out.
+    pub fn touch(&self, key: Key) -> u64 {
+        self.index(key)
+            .map_or(0, |at| self.partitions[at].touch(key))
+    }
+
     /// Adds a decision. Never refuses: where the declared memory does not allow a partition to grow it is filled up to
     /// 97 %, and then grows all the same. A decision that never answers (expiry 0) or belongs elsewhere is not kept.
     pub fn insert(&mut self, decision: &Decided) -> Inserted {
         let Some(at) = self.index(decision.key).filter(|_| decision.expiry > 0) else {
             return Inserted::Kept;
         };
+        let growth = self.growth();
         let partition = &mut self.partitions[at];
         let bytes_before = partition.bytes();
-        if let Some(wanted) = partition.growth_wanted() {
+        if let Some(wanted) = partition.growth_wanted(growth) {
             let allowed = self.bytes + wanted <= self.bytes_max;
             let needed = partition.growth_needed();
             self.growth_forced += u64::from(needed && !allowed);
             if allowed || needed {
-                partition.grow();
+                partition.grow(growth);
             }
         }
         let inserted = partition.insert(&entry::pack(decision));
@@ -104,6 +115,14 @@ impl Partitions {
         self.owed += MOVED_PER_INSERT;
         self.settle(at, bytes_before);
         inserted
+    }
+
+    /// While there is memory enough, time is spared.
+    fn growth(&self) -> Growth {
+        match self.bytes < self.bytes_max / ROOMY_PART {
+            true => Growth::Roomy,
+            false => Growth::Lean,
+        }
     }
 
     /// Adds decisions found at start. Those of one partition in one call and in key order are laid out at once, which costs

@@ -37,6 +37,15 @@ impl Dead {
     }
 }
 
+/// How much larger the next array of a partition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// An eighth: little memory lies empty, and an entry moves nine times.
+    Lean,
+    /// A half: an entry moves twice, and arrays are seven tenths full on average, so that look-ups and inserts are shorter.
+    Roomy,
+}
+
 /// What became of an insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
@@ -115,12 +124,20 @@ impl Partition {
         }
     }
 
+    /// See [`Array::touch`].
+    pub(super) fn touch(&self, key: Key) -> u64 {
+        match &self.moving {
+            Some(moving) if moving.has(key) => moving.old.touch(key, moving.next),
+            _ => self.array.touch(key, 0),
+        }
+    }
+
     /// Bytes that the array takes more once it has grown for the next insert, if it must: what was moved is given back
     /// page by page, so old and new together take little more than the new one.
-    pub(super) fn growth_wanted(&self) -> Option<u64> {
+    pub(super) fn growth_wanted(&self, growth: Growth) -> Option<u64> {
         let full = u64::from(self.len()) + 1 > self.entries_max(self.threshold);
         full.then(|| {
-            let homes = homes_after(self.array.homes()) as usize;
+            let homes = homes_after(self.array.homes(), growth) as usize;
             let slots = homes + tail_slots(homes as u32) + PIECE_SLOTS;
             ((slots - self.array.slots_count().min(slots)) * size_of::<Words>()) as u64
         })
@@ -136,9 +153,9 @@ impl Partition {
     }
 
     /// Begins to move into a larger array.
-    pub(super) fn grow(&mut self) {
+    pub(super) fn grow(&mut self, growth: Growth) {
         self.finish(Dead::NONE);
-        self.move_to(homes_after(self.array.homes()));
+        self.move_to(homes_after(self.array.homes(), growth));
     }
 
     /// Begins to move into a smaller array if this one is much too large; for no entries any array is.
@@ -241,7 +258,7 @@ impl Partition {
 
     /// Lays everything and one more entry out anew in one larger array: the way out where a run reaches the end.
     fn lay_out_with(&mut self, words: &Words) {
-        let homes = homes_after(self.array.homes());
+        let homes = homes_after(self.array.homes(), Growth::Lean);
         self.array = filled(homes, |array| self.fill(array, words));
         self.moving = None;
         self.sweep_again();
@@ -349,9 +366,13 @@ fn filled(homes: u32, append_all: impl Fn(&mut Array) -> Result<usize, NoGap>) -
     }
 }
 
-/// Homes of the array after this one: an eighth more.
-fn homes_after(homes: u32) -> u32 {
-    homes.saturating_add((homes / 8).max(8))
+/// Homes of the array after this one.
+fn homes_after(homes: u32, growth: Growth) -> u32 {
+    let more = match growth {
+        Growth::Lean => homes / 8,
+        Growth::Roomy => homes / 2,
+    };
+    homes.saturating_add(more.max(8))
 }
 
 fn merge(standing: &mut Words, words: &Words) -> Inserted {
