@@ -207,6 +207,10 @@ bench-quick: build bench-build ## two minutes of figures: device, floor, gateway
 goals: build bench-build ## every performance goal beside what it is measured against; quarter of an hour (BENCH_ARGS=--record keeps the page)
 	target/release/flk-bench-quick --only goals $(BENCH_ARGS)
 
+.PHONY: profile
+profile: build bench-build ## where the time of a request goes, by stage, with a flamegraph; half a minute, needs perf (Debian: linux-perf)
+	target/release/flk-bench-quick --only profile $(BENCH_ARGS)
+
 .PHONY: noisy
 noisy: build bench-build ## does a tenant at ten times its quota slow another one down? (BENCH_ARGS=--record keeps the table)
 	target/release/flk-bench-quick --only noisy $(BENCH_ARGS)

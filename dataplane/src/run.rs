@@ -32,7 +32,7 @@ use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
-use crate::keeper::config::{KeeperConfig, MERGE_ENTRIES_MIN, REPACK_BYTES_MIN};
+use crate::keeper::config::{KeeperConfig, MergeRule, REPACK_BYTES_MIN};
 use crate::logs::events::{PortWaiting, StartRefused, StatisticsPrivate, VariableUnknown};
 use crate::logs::{self, Event, Line};
 use crate::mesh::ring_messages;
@@ -472,7 +472,7 @@ fn keeper_config(
         seal_bytes_max: 1 << 30,
         seal_every_us: 3_600_000_000,
         slices_count_max: 20,
-        merge_entries_min: MERGE_ENTRIES_MIN,
+        merges: MergeRule::default(),
         wal_bytes_max: config.wal_bytes_max,
         body_age_max_s: config.wal_age_max_s,
         hold_limit: config.hold_limit,

@@ -396,10 +396,13 @@ mod tests {
         for (spoilt, sent) in spoilt.iter().zip(&sent) {
             assert_eq!(spoilt.len(), sent.len());
             assert!(
-                flk_contract::check_json(spoilt.as_bytes()).is_err(),
+                flk_contract::parse::check_json(spoilt.as_bytes()).is_err(),
                 "{spoilt}"
             );
-            assert!(flk_contract::check_json(sent.as_bytes()).is_ok(), "{sent}");
+            assert!(
+                flk_contract::parse::check_json(sent.as_bytes()).is_ok(),
+                "{sent}"
+            );
         }
     }
 

@@ -6,6 +6,7 @@ mod goals;
 mod level;
 mod machine;
 mod options;
+mod profile;
 mod record;
 mod report;
 mod rotation;
@@ -69,6 +70,16 @@ fn run() -> io::Result<Vec<String>> {
         wrong.extend(unless(noisy.is_valid(), "the machine is too noisy to tell"));
         return Ok(wrong);
     }
+    if options.only == Some(Only::Profile) {
+        let profile = profile::measure(machine, &options, &allowed)?;
+        println!("{profile}");
+        if options.record {
+            let page = profile.to_string();
+            let path = record::write(&profile.machine, &options, &page, Some(&profile.flamegraph))?;
+            println!("recorded in {}", path.display());
+        }
+        return Ok(unless(profile.answers_are_right(), WRONG_ANSWERS));
+    }
     if options.only == Some(Only::Rotation) {
         let rotation = rotation::run(machine, &options, &allowed)?;
         show(&options, &rotation.machine, &rotation)?;
@@ -118,7 +129,7 @@ fn unless(is_right: bool, wrong: &str) -> Vec<String> {
 fn show(options: &Options, machine: &Machine, report: &impl std::fmt::Display) -> io::Result<()> {
     println!("{report}");
     if options.record {
-        let path = record::write(machine, options, &report.to_string())?;
+        let path = record::write(machine, options, &report.to_string(), None)?;
         println!("recorded in {}", path.display());
     }
     Ok(())

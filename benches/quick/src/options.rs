@@ -5,9 +5,9 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goals|noisy|rotation|sealing|store] [--record] [--machine NAME] \
+pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goals|noisy|profile|rotation|sealing|store] [--record] [--machine NAME] \
     [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N] [--keys N,N,…]\n  \
-    --only      measure one of the two servers, the goals, two tenants, a rotation of keys, what sealing costs, or the store\n  \
+    --only      measure one of the two servers, the goals, where the time of a request goes, two tenants, a rotation of keys, what sealing costs, or the store\n  \
     --record    also write profiles/records/<machine>/<date>-<commit>-<what>/result.md\n  \
     --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
     --work-dir  where the log and the flush test lie (default: target/bench-quick)\n  \
@@ -26,6 +26,7 @@ pub(crate) enum Only {
     Gateway,
     Goals,
     Noisy,
+    Profile,
     Rotation,
     Sealing,
     Store,
@@ -108,11 +109,12 @@ fn only(text: &str) -> Result<Only, String> {
         "gateway" => Ok(Only::Gateway),
         "goals" => Ok(Only::Goals),
         "noisy" => Ok(Only::Noisy),
+        "profile" => Ok(Only::Profile),
         "rotation" => Ok(Only::Rotation),
         "sealing" => Ok(Only::Sealing),
         "store" => Ok(Only::Store),
         _ => Err(format!(
-            "--only takes floor, gateway, goals, noisy, rotation, sealing or store, not `{text}`"
+            "--only takes floor, gateway, goals, noisy, profile, rotation, sealing or store, not `{text}`"
         )),
     }
 }

@@ -9,8 +9,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::machine::Machine;
 use crate::options::{Only, Options};
 
-/// Writes the page and returns where it lies.
-pub(crate) fn write(machine: &Machine, options: &Options, text: &str) -> io::Result<PathBuf> {
+/// Writes the page and returns where it lies; `flamegraph.svg` beside it, if there is one.
+pub(crate) fn write(
+    machine: &Machine,
+    options: &Options,
+    text: &str,
+    flamegraph: Option<&[u8]>,
+) -> io::Result<PathBuf> {
     let days = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_err(io::Error::other)?
@@ -22,6 +27,7 @@ pub(crate) fn write(machine: &Machine, options: &Options, text: &str) -> io::Res
         None | Some(Only::Floor | Only::Gateway) => ("quick", "Quick bench", "bench-quick"),
         Some(Only::Goals) => ("goals", "Goals", "goals"),
         Some(Only::Noisy) => ("noisy", "Noisy neighbour", "noisy"),
+        Some(Only::Profile) => ("profile", "Budget of a request", "profile"),
         Some(Only::Rotation) => ("rotation", "Rotation under load", "rotation"),
         Some(Only::Store) => ("store", "Figures of the store", "store-figures"),
         Some(Only::Sealing) => ("sealing", "Sealing under load", "sealing"),
@@ -34,6 +40,9 @@ pub(crate) fn write(machine: &Machine, options: &Options, text: &str) -> io::Res
     let page =
         format!("# {title}, {date}, commit {commit}\n\nRepeat with `make {target}`.\n\n{text}");
     std::fs::write(&path, page)?;
+    if let Some(svg) = flamegraph {
+        std::fs::write(directory.join("flamegraph.svg"), svg)?;
+    }
     Ok(path)
 }
 

@@ -14,7 +14,7 @@ use flk_dataplane::driver::files::FileExecutor;
 use flk_dataplane::driver::group::ReadGroup;
 use flk_dataplane::io::SyncMode;
 use flk_dataplane::keeper::Keeper;
-use flk_dataplane::keeper::config::{HoldLimit, KeeperConfig, MERGE_ENTRIES_MIN, REPACK_BYTES_MIN};
+use flk_dataplane::keeper::config::{HoldLimit, KeeperConfig, MergeRule, REPACK_BYTES_MIN};
 use flk_dataplane::keeper::offline::{Job, run_blocking};
 use flk_dataplane::keeper::stop::STOP_US;
 use flk_dataplane::stats::Stats;
@@ -174,7 +174,7 @@ fn config() -> KeeperConfig {
         seal_bytes_max: 1 << 30,
         seal_every_us: 3_600_000_000,
         slices_count_max: 20,
-        merge_entries_min: MERGE_ENTRIES_MIN,
+        merges: MergeRule::default(),
         wal_bytes_max: None,
         body_age_max_s: 14 * DAY_S,
         hold_limit: HoldLimit::Refuse,

@@ -45,9 +45,8 @@ pub struct KeeperConfig {
     pub seal_every_us: u64,
     /// Number of slices above which time-adjacent ones are merged, whatever their size.
     pub slices_count_max: u32,
-    /// Two neighbours of about the same size are merged at once from so many entries on: [`MERGE_ENTRIES_MIN`]. Other numbers for tests
-    /// only.
-    pub merge_entries_min: u64,
+    /// Which neighbours are merged although there are not too many slices. Other than the default for tests only.
+    pub merges: MergeRule,
     /// Log segments are deleted, oldest first, while the logs take more than this; nothing: 80 % of the file system.
     pub wal_bytes_max: Option<u64>,
     /// Log segments older than this many seconds (expiry clock) are deleted.
@@ -83,8 +82,33 @@ pub struct KeeperConfig {
     pub pid: u32,
 }
 
-/// From so many entries in both on, two slices of about the same size are merged at once: their filters take 256 KiB.
-pub const MERGE_ENTRIES_MIN: u64 = 1 << 17;
+/// Which slices of about the same size are merged as soon as there are enough of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MergeRule {
+    /// Fewer entries than this in all of them are left alone: their filters are in a cache.
+    pub entries_min: u64,
+    /// Two that span more seconds than this are merged, and four whatever they span.
+    pub pairs_span_s: u32,
+}
+
+impl MergeRule {
+    /// None.
+    pub const NEVER: MergeRule = MergeRule {
+        entries_min: u64::MAX,
+        pairs_span_s: u32::MAX,
+    };
+}
+
+impl Default for MergeRule {
+    /// Filters of 256 KiB, and an hour: seals that follow each other faster are those of a full table under load, and writing their ids
+    /// again takes CPU from ingest. Four at a time, an id is written half as often, and for an hour there may be some slices more.
+    fn default() -> MergeRule {
+        MergeRule {
+            entries_min: 1 << 17,
+            pairs_span_s: 3600,
+        }
+    }
+}
 
 /// Less than this is not worth two more blocks to read and the line that says it.
 pub const REPACK_BYTES_MIN: u64 = 64 << 10;

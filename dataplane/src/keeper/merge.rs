@@ -1,6 +1,6 @@
-//! Merging slices: two that are neighbours in time become one, without what is expired. Large ones of about the same size are merged as
-//! soon as there are two, so that their number grows with the logarithm of what is in them: a look-up asks each of them, and their
-//! filters are in no cache. Small ones cost nothing, and are merged where there are more than configured.
+//! Merging slices: neighbours in time become one, without what is expired. Large ones of about the same size are merged as soon as
+//! there are two, or four of one hour, so that their number grows with the logarithm of what is in them: a look-up asks each of
+//! them, and their filters are in no cache. Small ones cost nothing, and are merged where there are more than configured.
 
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
@@ -9,14 +9,26 @@ use crate::keeper::slices::{Merge, Slice};
 use crate::wal::manifest::{Cover, SliceEntry};
 use crate::wal::name::{LogId, Sequence};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
-/// Whether two neighbours of so many entries, the older one first, should be one although there are not too many slices. A younger one of
-/// less than three fifths of the older waits until its own neighbours have made it as large: so an entry is written again only
-/// when what it is in has about doubled.
-fn is_worth_it(older: u64, younger: u64, entries_min: u64) -> bool {
-    older.saturating_add(younger) >= entries_min && younger >= older / 5 * 3
+/// Whether neighbours of so many entries, the oldest one first, should be one although there are not too many slices. A younger one of
+/// less than three fifths of an older one waits until its own neighbours have made it as large: so an entry is written again
+/// only when what it is in has about doubled, or become four times as much.
+fn is_worth_it(entries: impl Iterator<Item = u64>, entries_min: u64) -> bool {
+    let (mut sum, mut largest) = (0_u64, 0);
+    for count in entries {
+        if count < largest / 5 * 3 {
+            return false;
+        }
+        sum = sum.saturating_add(count);
+        largest = largest.max(count);
+    }
+    sum >= entries_min
 }
+
+/// How many neighbours may become one.
+const TOGETHER: [usize; 2] = [2, 4];
 
 /// After a merge that failed the next one is tried after this time, in microseconds. It doubles with each that fails, up to a
 /// minute: a merge may read and write for long before it fails.
@@ -24,8 +36,8 @@ const MERGE_AGAIN_US: u64 = 10_000_000;
 const MERGE_AGAIN_US_MAX: u64 = 60_000_000;
 
 impl Service {
-    /// The merge that is due.
-    fn next_merge(&self) -> Option<usize> {
+    /// The merge that is due: which slices become one.
+    fn next_merge(&self) -> Option<Range<usize>> {
         let is_due = self.sealing.merge_due.is_over(self.store.now().mono_us);
         is_due.then(|| self.wanted_merge()).flatten()
     }
@@ -39,44 +51,53 @@ impl Service {
         self.store.manifest.slices.len() > self.store.config.slices_count_max as usize
     }
 
-    /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL: any where there are too many slices, else
-    /// one that is worth it. One whose merge failed comes behind all others, for a slice that cannot be read must not keep the rest
-    /// from being merged.
-    fn wanted_merge(&self) -> Option<usize> {
+    /// The smallest run of time-adjacent slices that spans no more than a tenth of the TTL: any two where there are too many slices,
+    /// else one that is worth it. One whose merge failed comes behind all others, for a slice that cannot be read must not
+    /// keep the rest from being merged.
+    fn wanted_merge(&self) -> Option<Range<usize>> {
         let slices = &self.store.manifest.slices;
-        let config = &self.store.config;
-        let too_many = self.has_too_many_slices();
-        let may_merge = |a: &SliceEntry, b: &SliceEntry| {
-            if !too_many && !is_worth_it(a.entries, b.entries, config.merge_entries_min) {
-                return false;
-            }
-            let span_s = a.decided_last.max(b.decided_last) - a.decided_first.min(b.decided_first);
-            let unreadable = &self.sealing.unmergeable;
-            span_s <= config.ttl_s / 10
-                && ![a.file, b.file].iter().any(|it| unreadable.contains(it))
-        };
-        let pairs = slices.iter().zip(slices.iter().skip(1)).enumerate();
-        let best = pairs
-            .filter(|(_, (a, b))| may_merge(a, b))
-            .min_by_key(|(_, (a, b))| (self.merge_failed_us(a, b), a.entries + b.entries));
-        best.map(|(index, _)| index)
+        let runs = TOGETHER.into_iter().flat_map(|count| {
+            let last = slices.len().saturating_sub(count - 1);
+            (0..last).map(move |at| at..at + count)
+        });
+        runs.filter(|run| self.may_merge(&slices[run.clone()]))
+            .min_by_key(|run| {
+                let entries: u64 = slices[run.clone()].iter().map(|it| it.entries).sum();
+                (self.merge_failed_us(&slices[run.clone()]), entries)
+            })
     }
 
-    /// When the merge of a pair failed last; 0 if it never did.
-    fn merge_failed_us(&self, a: &SliceEntry, b: &SliceEntry) -> u64 {
-        let failed = self.sealing.merges_failed.get(&(a.file, b.file));
+    fn may_merge(&self, run: &[SliceEntry]) -> bool {
+        let rule = self.store.config.merges;
+        let first = run.iter().map(|it| it.decided_first).min();
+        let last = run.iter().map(|it| it.decided_last).max();
+        let span_s = last.unwrap_or(0) - first.unwrap_or(0);
+        let is_pair = run.len() == 2;
+        let is_wanted = is_pair && self.has_too_many_slices()
+            || (!is_pair || span_s > rule.pairs_span_s)
+                && is_worth_it(run.iter().map(|it| it.entries), rule.entries_min);
+        let unreadable = &self.sealing.unmergeable;
+        is_wanted
+            && span_s <= self.store.config.ttl_s / 10
+            && !run.iter().any(|it| unreadable.contains(&it.file))
+    }
+
+    /// When the merge of these failed last; 0 if it never did.
+    fn merge_failed_us(&self, run: &[SliceEntry]) -> u64 {
+        let failed = ends(run).and_then(|ends| self.sealing.merges_failed.get(&ends));
         failed.copied().unwrap_or(0)
     }
 
-    /// The merge of the pair at this index failed.
-    fn note_merge_failed(&mut self, index: usize) {
+    /// The merge of these failed.
+    fn note_merge_failed(&mut self, run: &Range<usize>) {
         let now_us = self.store.now().mono_us;
         let slices = &self.store.manifest.slices;
-        let pairs = slices.iter().zip(slices.iter().skip(1));
-        let pairs: Vec<(u64, u64)> = pairs.map(|(a, b)| (a.file, b.file)).collect();
         let failed = &mut self.sealing.merges_failed;
-        failed.retain(|pair, _| pairs.contains(pair));
-        failed.insert(pairs[index], now_us);
+        let is_there = |file: u64| slices.iter().any(|slice| slice.file == file);
+        failed.retain(|(first, last), _| is_there(*first) && is_there(*last));
+        if let Some(ends) = ends(&slices[run.clone()]) {
+            failed.insert(ends, now_us);
+        }
         let wait_us = MERGE_AGAIN_US << self.sealing.merges_failed_count.min(8);
         self.sealing.merges_failed_count += 1;
         self.sealing.merge_due = Due::At(now_us + wait_us.min(MERGE_AGAIN_US_MAX));
@@ -85,34 +106,37 @@ impl Service {
     /// Bytes that the next merge writes before it frees as many, if one is due. They are room that should be made, not room
     /// that submits have to wait for: a merge that has none is postponed.
     pub(crate) fn next_merge_bytes(&self) -> Option<u64> {
-        let at = self.next_merge()?;
-        Some(self.pair_bytes(at))
+        let run = self.next_merge()?;
+        Some(self.bytes_of(run))
     }
 
-    fn pair_bytes(&self, at: usize) -> u64 {
-        let pair = &self.store.manifest.slices[at..at + 2];
-        pair.iter().map(|slice| slice.bytes).sum()
+    fn bytes_of(&self, run: Range<usize>) -> u64 {
+        let slices = &self.store.manifest.slices[run];
+        slices.iter().map(|slice| slice.bytes).sum()
     }
 
-    /// Merges one pair, if one is due and there is room for it.
+    /// Makes one slice of some, if that is due and there is room for it.
     pub(crate) async fn merge_adjacent(&mut self) -> Result<bool, Halt> {
-        let Some(index) = self.next_merge() else {
+        let Some(run) = self.next_merge() else {
             return Ok(false);
         };
         let room = self.room().await?;
-        if room.free_bytes < room.reserve_bytes + self.pair_bytes(index) {
+        if room.free_bytes < room.reserve_bytes + self.bytes_of(run.clone()) {
             return Ok(false);
         }
-        let slices = &self.store.manifest.slices;
-        let covers = joined(slices[index..index + 2].iter().map(|slice| &slice.covers));
-        let pair = self.sealing.slices[index..index + 2].iter();
-        let pair: Vec<Rc<Slice>> = pair.map(|it| it.slice.clone()).collect();
-        let pair_files = [slices[index].file, slices[index + 1].file];
+        let merged = &self.store.manifest.slices[run.clone()];
+        let covers = joined(merged.iter().map(|slice| &slice.covers));
+        let files: Vec<u64> = merged.iter().map(|slice| slice.file).collect();
+        let slices = self.sealing.slices[run.clone()].iter();
+        let slices: Vec<Rc<Slice>> = slices.map(|it| it.slice.clone()).collect();
         assert!(
-            pair.iter().map(|slice| slice.number).eq(pair_files),
+            slices
+                .iter()
+                .map(|slice| slice.number)
+                .eq(files.iter().copied()),
             "slices in force stand in the order of the manifest"
         );
-        let made = match Merge::of(&pair, Vec::new()).await {
+        let made = match Merge::of(&slices, Vec::new()).await {
             Ok(merge) => {
                 self.sealing.is_merging = true;
                 let written = self.write_slice(merge, covers).await;
@@ -125,25 +149,26 @@ impl Service {
             }
         };
         let Some(made) = made else {
-            self.note_merge_failed(index);
+            self.note_merge_failed(&run);
             return Ok(false);
         };
         // Seals that came between only added slices behind these.
         let mut next = self.store.draft();
-        let named = next.slices[index..index + 2].iter().map(|slice| slice.file);
-        assert!(
-            pair_files.into_iter().eq(named),
-            "a slice that is merged keeps its place"
-        );
-        next.slices[index] = made.entry.clone();
-        next.slices.remove(index + 1);
+        let named = next.slices[run.clone()].iter().map(|slice| slice.file);
+        assert!(named.eq(files), "a slice that is merged keeps its place");
+        next.slices.splice(run.clone(), [made.entry.clone()]);
         let published = self.publish(next, Some(made)).await?;
         match published {
             true => self.sealing.merges_failed_count = 0,
-            false => self.note_merge_failed(index),
+            false => self.note_merge_failed(&run),
         }
         Ok(published)
     }
+}
+
+/// The files of the oldest and of the youngest one.
+fn ends(run: &[SliceEntry]) -> Option<(u64, u64)> {
+    Some((run.first()?.file, run.last()?.file))
 }
 
 /// The furthest cover of each log.
@@ -162,10 +187,13 @@ mod tests {
     use super::is_worth_it;
 
     #[test]
-    fn two_of_one_size_are_worth_a_merge_and_a_small_one_behind_a_large_one_is_not() {
-        let worth = |older, younger| is_worth_it(older, younger, 1000);
-        assert!(worth(500, 500) && worth(1000, 600) && worth(5, 5000));
-        assert!(!worth(1000, 599) && !worth(499, 500));
-        assert!(is_worth_it(0, 0, 0) && is_worth_it(u64::MAX, u64::MAX, u64::MAX));
+    fn those_of_one_size_are_worth_a_merge_and_a_small_one_behind_a_large_one_is_not() {
+        let worth = |entries: &[u64]| is_worth_it(entries.iter().copied(), 1000);
+        assert!(worth(&[500, 500]) && worth(&[1000, 600]) && worth(&[5, 5000]));
+        assert!(!worth(&[1000, 599]) && !worth(&[499, 500]));
+        assert!(worth(&[300, 500, 500, 300]) && worth(&[5, 500, 300, 300]));
+        assert!(!worth(&[500, 500, 500, 299]) && !worth(&[200, 200, 200, 200]));
+        assert!(is_worth_it([0, 0].into_iter(), 0));
+        assert!(is_worth_it([u64::MAX, u64::MAX].into_iter(), u64::MAX));
     }
 }

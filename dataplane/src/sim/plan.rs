@@ -2,6 +2,7 @@
 //! once; nothing here happens yet.
 
 use super::dice::Dice;
+use super::keeper_host::merge_rule;
 use super::memory;
 use super::records::{KEYS_COUNT, params};
 use crate::io::SyncMode;
@@ -378,8 +379,7 @@ impl Scenario {
             seal_bytes_max: self.seal_bytes_max,
             seal_every_us: self.seal_every_us,
             slices_count_max: self.slices_count_max,
-            // In every second run pairs of one size are merged at once.
-            merge_entries_min: [0, u64::MAX][self.slices_count_max as usize % 2],
+            merges: merge_rule(self.slices_count_max),
             wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
             hold_limit: HoldLimit::Release,

@@ -2,15 +2,17 @@
 //! id is written. A twin of the keeper's rule (the smallest pair of neighbours that is worth it, or any while there are too many
 //! slices); it never reads a file.
 
-use flk_dataplane::keeper::config::MERGE_ENTRIES_MIN;
+use flk_dataplane::keeper::config::MergeRule;
+use std::ops::Range;
 
 /// When slices are merged and when they go; lengths of time are counted in seals.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
     /// Ids of a seal; 0: few.
     pub(super) ids: u64,
-    /// Above so many slices two neighbours become one, as do two of one size from [`MERGE_ENTRIES_MIN`] on ...
+    /// Above so many slices two neighbours become one, as do two of one size that span more seals than this, and four ...
     pub(super) slices_count_max: usize,
+    pub(super) pairs_span: u32,
     /// ... that spans no more than this.
     pub(super) span_max: u32,
     /// After so long an id has expired.
@@ -28,12 +30,14 @@ impl Policy {
 pub(super) const HOURLY: Policy = Policy {
     ids: 0,
     slices_count_max: 20,
+    pairs_span: 1,
     span_max: 33, // hours: a tenth of 14 days
     ttl: 14 * 24,
 };
 
 /// Seals so close together that neither age nor span ends anything.
 pub(super) const AT_ONCE: Policy = Policy {
+    pairs_span: u32::MAX,
     span_max: u32::MAX,
     ttl: u32::MAX,
     ..HOURLY
@@ -73,10 +77,13 @@ pub(super) fn after(seals: u32, policy: Policy) -> Shape {
             to: seal + 1,
         });
         let mut written_now = 1;
-        while let Some(at) = next_merge(&slices, policy) {
-            slices[at].to = slices[at + 1].to;
-            slices.remove(at + 1);
-            written_now += u64::from(slices[at].seals());
+        while let Some(run) = next_merge(&slices, policy) {
+            let merged = Span {
+                from: slices[run.start].from,
+                to: slices[run.end - 1].to,
+            };
+            slices.splice(run, [merged]);
+            written_now += u64::from(merged.seals());
         }
         if seal >= counted_from {
             written += written_now;
@@ -88,19 +95,26 @@ pub(super) fn after(seals: u32, policy: Policy) -> Shape {
     }
 }
 
-fn next_merge(slices: &[Span], policy: Policy) -> Option<usize> {
+fn next_merge(slices: &[Span], policy: Policy) -> Option<Range<usize>> {
     let too_many = slices.len() > policy.slices_count_max;
-    let ids = |slice: &Span| u64::from(slice.seals()) * policy.ids;
-    let may_merge = |older: &Span, younger: &Span| {
+    let seals = |run: &[Span]| run.iter().map(|it| it.seals()).sum::<u32>();
+    let may_merge = |run: &[Span]| {
+        let ids = |slice: &Span| u64::from(slice.seals()) * policy.ids;
+        let older = |at: usize| run[..at].iter().map(ids).max().unwrap_or(0);
+        let is_even = (0..run.len()).all(|at| ids(&run[at]) >= older(at) / 5 * 3);
         let is_worth_it =
-            ids(older) + ids(younger) >= MERGE_ENTRIES_MIN && ids(younger) >= ids(older) / 5 * 3;
-        (too_many || is_worth_it) && older.seals() + younger.seals() <= policy.span_max
+            is_even && run.iter().map(ids).sum::<u64>() >= MergeRule::default().entries_min;
+        let is_pair = run.len() == 2;
+        let is_wanted =
+            is_pair && too_many || is_worth_it && (!is_pair || seals(run) > policy.pairs_span);
+        is_wanted && seals(run) <= policy.span_max
     };
-    let pairs = slices.windows(2).enumerate();
-    pairs
-        .filter(|(_, pair)| may_merge(&pair[0], &pair[1]))
-        .min_by_key(|(_, pair)| pair[0].seals() + pair[1].seals())
-        .map(|(at, _)| at)
+    let runs = [2, 4].into_iter().flat_map(|count| {
+        let last = slices.len().saturating_sub(count - 1);
+        (0..last).map(move |at| at..at + count)
+    });
+    runs.filter(|run| may_merge(&slices[run.clone()]))
+        .min_by_key(|run| seals(&slices[run.clone()]))
 }
 
 #[cfg(test)]
@@ -145,12 +159,21 @@ mod tests {
     }
 
     #[test]
-    fn large_seals_are_merged_two_by_two() {
-        let shape = after(7, AT_ONCE.with_ids(MERGE_ENTRIES_MIN));
+    fn large_seals_are_merged_two_by_two_or_four_at_a_time() {
+        let large = AT_ONCE.with_ids(MergeRule::default().entries_min);
+        let apart = Policy {
+            pairs_span: 1,
+            ..large
+        };
+        let shape = after(7, apart);
         let spans = [(0, 4), (4, 6), (6, 7)].map(|(from, to)| Span { from, to });
         assert_eq!(shape.slices, spans);
         // Each once, two pairs, the two pairs, and one pair more.
         assert_eq!(shape.writes_per_id, (7.0 + 4.0 + 4.0 + 2.0) / 7.0);
+        let shape = after(7, large);
+        let spans = [(0, 4), (4, 5), (5, 6), (6, 7)].map(|(from, to)| Span { from, to });
+        assert_eq!(shape.slices, spans);
+        assert_eq!(shape.writes_per_id, (7.0 + 4.0) / 7.0);
     }
 
     #[test]

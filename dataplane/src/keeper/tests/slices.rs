@@ -2,7 +2,7 @@
 
 use crate::dedup::slice::frame::{Trailer, section};
 use crate::io::{Errno, ShardId};
-use crate::keeper::config::KeeperConfig;
+use crate::keeper::config::{KeeperConfig, MergeRule};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
@@ -368,7 +368,10 @@ fn a_merge_without_room_is_postponed_and_costs_no_submit() {
 fn large_slices_of_one_size_are_merged_two_by_two_although_there_are_few() {
     let settings = KeeperConfig {
         slices_count_max: 20,
-        merge_entries_min: 20,
+        merges: MergeRule {
+            entries_min: 20,
+            pairs_span_s: 3600,
+        },
         ..sealing(1)
     };
     let mut world = World::started(TestDisk::new(), settings);
@@ -385,6 +388,38 @@ fn large_slices_of_one_size_are_merged_two_by_two_although_there_are_few() {
     let ones = |seals: u32| seals.count_ones() as usize;
     assert_eq!(counts, (1..=16).map(ones).collect::<Vec<_>>());
     assert_eq!(manifest(&world).slices[0].entries, 160);
+    assert_eq!(world.exit, None);
+}
+
+#[test]
+fn slices_of_one_hour_are_merged_four_at_a_time() {
+    let settings = KeeperConfig {
+        slices_count_max: 20,
+        merges: MergeRule {
+            entries_min: 20,
+            pairs_span_s: 30 * DAY_S,
+        },
+        ..sealing(1)
+    };
+    let mut world = World::started(TestDisk::new(), settings);
+    let mut counts = Vec::new();
+    for seal in 0..16 {
+        for record in 0..10 {
+            world.decide(0, 10 * seal + record, 30 * DAY_S);
+        }
+        world.pass_s(3_700);
+        world.pass_s(100);
+        counts.push(manifest(&world).slices.len());
+    }
+    // Digits of the number of seals to the base of four.
+    let expected: Vec<usize> = (1..=16)
+        .map(|seals| seals % 4 + seals / 4 % 4 + seals / 16)
+        .collect();
+    assert_eq!(counts, expected);
+    assert_eq!(manifest(&world).slices[0].entries, 160);
+    assert_eq!(world.exit, None);
+    // Each of them answers from the slice that holds it now.
+    let world = world.restarted(Lost::Nothing, 1, 1);
     assert_eq!(world.exit, None);
 }
 

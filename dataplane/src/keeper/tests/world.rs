@@ -5,7 +5,7 @@ use crate::dedup::slice::verify_whole;
 use crate::dedup::{Decided, Key};
 use crate::io::{Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
-use crate::keeper::config::{HoldLimit, KeeperConfig};
+use crate::keeper::config::{HoldLimit, KeeperConfig, MergeRule};
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
 use crate::keeper::stop::STOP_US;
@@ -37,7 +37,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         seal_bytes_max: 1 << 40,
         seal_every_us: u64::MAX,
         slices_count_max: 20,
-        merge_entries_min: u64::MAX,
+        merges: MergeRule::NEVER,
         wal_bytes_max: None,
         body_age_max_s: 14 * 86_400,
         hold_limit: HoldLimit::Release,
