@@ -36,7 +36,8 @@ pub(crate) struct Profile {
     pub(crate) machine: Machine,
     pub(crate) flamegraph: Vec<u8>,
     level: Level,
-    samples: u64,
+    /// Time on the CPU that all samples stand for.
+    sampled: Duration,
     /// Stages with their part of the samples, in the order of a request.
     budget: Vec<(&'static str, f64)>,
 }
@@ -67,15 +68,16 @@ pub(crate) fn measure(
     let folded = folded(&data)?;
     std::fs::remove_file(&data)?;
     let stacks = stages::stacks(&folded, THREAD);
-    let samples = stacks.iter().map(|(_, count)| count).sum();
-    if samples == 0 {
+    // perf weighs a sample of this clock with its nanoseconds.
+    let sampled = Duration::from_nanos(stacks.iter().map(|(_, count)| count).sum());
+    if sampled.is_zero() {
         return Err(io::Error::other("perf saw nothing of the shard's thread"));
     }
     Ok(Profile {
         machine,
         flamegraph: drawn(&stacks)?,
         level,
-        samples,
+        sampled,
         budget: stages::budget(&stacks),
     })
 }
@@ -126,7 +128,7 @@ fn drawn(stacks: &[(String, u64)]) -> io::Result<Vec<u8>> {
         .collect();
     let mut options = flamegraph::Options::default();
     options.title = "A shard at its full rate, 64 connections, new ids".to_owned();
-    options.count_name = "samples".to_owned();
+    options.count_name = "ns".to_owned();
     let mut svg = Vec::new();
     flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut svg)
         .map_err(io::Error::other)?;
@@ -147,12 +149,11 @@ impl fmt::Display for Profile {
         writeln!(
             f,
             "Server on CPU 0, load on CPU 1, {CONNECTIONS_COUNT} connections, new ids, HMAC: {:.0} requests/s, {cpu_us:.2} µs of CPU for each \
-             ({:.2} user, {:.2} system) while {} samples were taken for {SAMPLED_S} s of {:.0}, which slows it down  ",
+             ({:.2} user, {:.2} system) while samples of {:.1} s on the CPU were taken, which slows it down  ",
             run.per_second(),
             self.level.user_us(),
             self.level.system_us(),
-            self.samples,
-            Duration::as_secs_f64(&run.elapsed),
+            self.sampled.as_secs_f64(),
         )?;
         if self.level.others_share > 0.1 {
             let share = 100.0 * self.level.others_share;
