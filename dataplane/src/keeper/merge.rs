@@ -2,9 +2,9 @@
 //! soon as there are two, so that their number grows with the logarithm of what is in them: a look-up asks each of them, and their
 //! filters are in no cache. Small ones cost nothing, and are merged where there are more than configured.
 
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
-use crate::keeper::serve::Service;
 use crate::keeper::slices::{Merge, Slice};
 use crate::wal::manifest::{Cover, SliceEntry};
 use crate::wal::name::{LogId, Sequence};
@@ -108,6 +108,7 @@ impl Service {
         let pair = self.sealing.slices[index..index + 2].iter();
         let pair: Vec<Rc<Slice>> = pair.map(|it| it.slice.clone()).collect();
         let pair_files = [slices[index].file, slices[index + 1].file];
+        let entries = slices[index].entries + slices[index + 1].entries;
         assert!(
             pair.iter().map(|slice| slice.number).eq(pair_files),
             "slices in force stand in the order of the manifest"
@@ -128,6 +129,10 @@ impl Service {
             self.note_merge_failed(index);
             return Ok(false);
         };
+        assert!(
+            made.entry.entries <= entries,
+            "a merge leaves out what is expired and adds nothing"
+        );
         // Seals that came between only added slices behind these.
         let mut next = self.store.draft();
         let named = next.slices[index..index + 2].iter().map(|slice| slice.file);
