@@ -11,7 +11,7 @@ pub(crate) use codes::*;
 
 use crate::fault;
 use flk_dataplane::dedup::slice::Unverified;
-use flk_dataplane::wal::scan::Verdict;
+use flk_dataplane::wal::scan::LogVerdict;
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
@@ -39,10 +39,10 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// How a command ends that needs a log of which this is the verdict, and it is not sound.
-    pub(crate) fn of_unsound(verdict: &Verdict) -> Self {
+    pub(crate) fn of_unsound(verdict: &LogVerdict) -> Self {
         match verdict {
-            Verdict::Unreadable { .. } => Self::File,
-            Verdict::Unsupported { .. } => Self::Configuration,
+            LogVerdict::Unreadable { .. } => Self::File,
+            LogVerdict::Unsupported { .. } => Self::Configuration,
             _ => Self::Damage,
         }
     }

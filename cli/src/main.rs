@@ -20,6 +20,7 @@ mod fault;
 mod input;
 mod keyring;
 mod keys;
+mod members;
 mod output;
 mod page;
 mod pcs;

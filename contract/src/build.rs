@@ -4,6 +4,7 @@
 use crate::{
     hash, identity,
     number::{self, Sink},
+    params::Params,
     record::{
         INTEGER_MAX, OwnedRecord, SCALE_MAX, SCALES_COUNT_MAX, SCALES_COUNT_MIN, SCHEMA,
         TEXT_BYTES_MAX, VERSION,
@@ -18,7 +19,6 @@ use crate::{
         regime::regime,
         theil_sen::SlopeCache,
     },
-    verify::Params,
 };
 
 /// One event: a time and a point, whose coordinates keep the text in which they were written.

@@ -5,6 +5,7 @@ use crate::{
     hash,
     number::{self, Sink},
     record::Record,
+    text::write_string,
 };
 
 /// The number form of the four floats of the payload.
@@ -79,6 +80,10 @@ pub fn write_payload(record: &Record<'_>, form: NumberForm, out: &mut impl Sink)
 pub fn digest(record: &Record<'_>, form: NumberForm, scratch: &mut PayloadBuf) -> [u8; 32] {
     scratch.clear();
     write_payload(record, form, scratch);
+    debug_assert!(
+        scratch.bytes().len() <= PAYLOAD_BYTES_MAX,
+        "the room that is kept is enough for every record"
+    );
     hash::sha256(&[scratch.bytes()])
 }
 
@@ -86,61 +91,5 @@ fn write_number(out: &mut impl Sink, v: f64, form: NumberForm) {
     match form {
         NumberForm::Repr => number::write_repr_rounded(out, v),
         NumberForm::Fixed9 => number::write_fixed9(out, number::round9(v)),
-    }
-}
-
-/// Writes a JSON string in ASCII: short escapes where they exist, `\uXXXX` for all else outside U+0020…U+007E.
-pub fn write_string(out: &mut impl Sink, text: &str) {
-    out.put(b"\"");
-    // Nearly every text is plain; looking at all bytes without stopping early lets the compiler look at many at a time.
-    if !text
-        .bytes()
-        .fold(false, |found, byte| found | needs_escape(byte))
-    {
-        out.put(text.as_bytes());
-        out.put(b"\"");
-        return;
-    }
-    let mut plain = text;
-    while let Some(at) = plain.bytes().position(needs_escape) {
-        let (before, rest) = plain.split_at(at);
-        out.put(before.as_bytes());
-        let mut characters = rest.chars();
-        if let Some(c) = characters.next() {
-            write_escaped(out, c);
-        }
-        plain = characters.as_str();
-    }
-    out.put(plain.as_bytes());
-    out.put(b"\"");
-}
-
-/// True first at the leading byte of a character, so that the text may be split there.
-fn needs_escape(byte: u8) -> bool {
-    (byte.wrapping_sub(b' ') > b'~' - b' ') | (byte == b'"') | (byte == b'\\')
-}
-
-fn write_escaped(out: &mut impl Sink, c: char) {
-    match c {
-        '"' => out.put(b"\\\""),
-        '\\' => out.put(b"\\\\"),
-        '\n' => out.put(b"\\n"),
-        '\r' => out.put(b"\\r"),
-        '\t' => out.put(b"\\t"),
-        '\u{8}' => out.put(b"\\b"),
-        '\u{c}' => out.put(b"\\f"),
-        other => {
-            for unit in other.encode_utf16(&mut [0; 2]) {
-                let unit = u32::from(*unit);
-                out.put(&[
-                    b'\\',
-                    b'u',
-                    hash::hex_digit(unit >> 12),
-                    hash::hex_digit(unit >> 8),
-                    hash::hex_digit(unit >> 4),
-                    hash::hex_digit(unit),
-                ]);
-            }
-        }
     }
 }

@@ -11,10 +11,12 @@ pub mod rfc3339;
 pub mod canonical;
 pub mod hash;
 pub mod number;
+pub mod text;
 
 pub mod identity;
 pub mod signature;
 
+pub mod params;
 pub mod signals;
 pub mod verify;
 
@@ -25,6 +27,7 @@ pub mod build;
 pub use canonical::{NumberForm, PayloadBuf};
 pub use identity::{IdentityMismatch, check_identity};
 pub use number::Sink;
+pub use params::{Params, ParamsVersion};
 pub use parse::{Malformed, MalformedCode, Parser};
 pub use record::{Ft, OwnedRecord, Record, Regime};
 pub use signals::theil_sen::SlopeCache;
@@ -32,4 +35,4 @@ pub use signature::{
     Algorithm, KeyError, KeyId, KeySet, Scheme, Scratch, SigningKey, Unauthentic, Verified,
     authenticate, authenticate_unsigned, sign,
 };
-pub use verify::{Outcome, Params, ParamsVersion, Reason, judge};
+pub use verify::{Outcome, Reason, judge};

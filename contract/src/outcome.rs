@@ -2,9 +2,9 @@
 //! every duplicate. So an encoding in use never changes; a new form gets a new number.
 
 use crate::{
-    canonical::write_string,
     number::{Sink, write_repr},
     record::Regime,
+    text::write_string,
     verify::{Outcome, Reason},
 };
 

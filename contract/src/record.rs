@@ -2,8 +2,8 @@
 //! authenticated; `signature` and `identity` check that.
 
 use crate::{
-    canonical::write_string,
     number::{self, Sink},
+    text::write_string,
 };
 
 /// The only schema.

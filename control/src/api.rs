@@ -118,7 +118,7 @@ async fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Acto
             Actor::local()
         }
         Access::Tokens(file) => {
-            // Without a token nothing is opened: whoever reaches the port must not make work.
+            // Without a token nothing is opened: a caller that reaches the port must not cause work.
             let bearer = bearer(headers).ok_or(Problem::NoToken)?;
             let read = file.tokens().await.map_err(Problem::Tokens)?;
             read.tokens.actor(bearer).ok_or(Problem::NoToken)?.clone()

@@ -184,6 +184,7 @@ impl Audit {
             time: humantime::format_rfc3339_millis(now).to_string(),
         };
         let bytes = line.bytes();
+        assert!(!bytes.contains(&b'\n'), "a line of the log is one line");
         let mut whole = bytes.clone();
         whole.push(b'\n');
         let written = self.file.write_all(&whole);
@@ -196,6 +197,10 @@ impl Audit {
             self.failed = Some(whole);
             return Err(AuditError::File(self.path.clone(), error));
         }
+        assert!(
+            self.failed.is_none(),
+            "nothing is appended behind a failed line"
+        );
         self.bytes += whole.len() as u64;
         self.next_number += 1;
         self.last_hash = chain::hash(&bytes);

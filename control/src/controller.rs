@@ -5,7 +5,7 @@
 mod order;
 mod publish;
 
-pub use order::{Order, Orders, Outcome, Refusal};
+pub use order::{Order, OrderResult, Orders, Refusal};
 
 use crate::audit::Audit;
 use crate::desired::{Desired, Fixed, Mistakes, ReadDesired, needs_restart};
@@ -164,7 +164,7 @@ impl Controller {
         let _ = self.reconcile(Asked::Look).await;
     }
 
-    async fn reload(&mut self, by: &Actor) -> Result<Outcome, Refusal> {
+    async fn reload(&mut self, by: &Actor) -> Result<OrderResult, Refusal> {
         let seen = self.read().await;
         if !self.note(seen)
             && let Some(Err(mistakes)) = &self.seen
@@ -262,7 +262,7 @@ impl Controller {
     }
 
     /// Publishes the configuration if it differs from what is in force, unless a rollback or a refusal holds it back.
-    async fn reconcile(&mut self, asked: Asked<'_>) -> Result<Outcome, Refusal> {
+    async fn reconcile(&mut self, asked: Asked<'_>) -> Result<OrderResult, Refusal> {
         let status = self.status().await?;
         let desired = match &self.seen {
             Some(Ok(desired)) => Arc::clone(desired),
@@ -309,7 +309,7 @@ impl Controller {
         })
     }
 
-    async fn rollback(&mut self, to: u32, by: &Actor) -> Result<Outcome, Refusal> {
+    async fn rollback(&mut self, to: u32, by: &Actor) -> Result<OrderResult, Refusal> {
         let status = self.status().await?;
         let content = self.link.document(to).await?;
         if content.content_digest().to_string() == status.in_force.content {
@@ -387,9 +387,9 @@ impl Controller {
         });
     }
 
-    fn unchanged(&self, status: &Status) -> Outcome {
+    fn unchanged(&self, status: &Status) -> OrderResult {
         let view = self.board.borrow();
-        Outcome {
+        OrderResult {
             changed: false,
             number: status.in_force.number,
             digest: status.in_force.digest.clone(),

@@ -37,7 +37,7 @@ log_events! {
         /// The error.
         error: String,
     }
-    /// The service manager cannot be told of a start, a reload or a stop.
+    /// The service manager cannot be notified of a start, a reload or a stop.
     ServiceManagerFailed "control.service_manager_failed" Warn OFTEN, CONTROL => {
         /// The error.
         error: String,

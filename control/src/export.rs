@@ -2,7 +2,7 @@
 //! Nothing waits for it: what it cannot send in time is dropped and counted.
 
 use crate::events::{CollectorAnswers, CollectorAway};
-use crate::otlp::{Answer, Origin, Row, request, spans_count};
+use crate::otlp::{CollectorAnswer, Origin, Row, request, spans_count};
 use crate::say::say;
 use flk_dataplane::config::{Endpoint, OtlpSettings};
 use flk_dataplane::driver::statistics::Reader;
@@ -310,7 +310,7 @@ impl Drop for Connection {
 fn verdict(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<u64, Refused> {
     let said = format!("it answers {status}");
     match status.as_u16() {
-        200..300 => Ok(Answer::decode(body).map_or(0, |answer| answer.rejected())),
+        200..300 => Ok(CollectorAnswer::decode(body).map_or(0, |answer| answer.rejected())),
         429 | 502 | 503 | 504 => {
             let asked = headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok());
             let asked = asked.and_then(|it| it.trim().parse().ok());

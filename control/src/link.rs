@@ -2,7 +2,7 @@
 //! time-outs. It decides nothing, and asks again at most once, for asking twice for the same snapshot changes nothing.
 
 use flk_dataplane::driver::agent::protocol::{
-    Answer, Ask, Code, PROTOCOL, Question, Reply, Status,
+    AgentAnswer, Ask, Code, PROTOCOL, Question, Reply, Status,
 };
 use flk_dataplane::snapshot::{Digest, Document};
 use std::fmt;
@@ -159,7 +159,7 @@ impl Link {
         };
         let late = |_| LinkError::Away(format!("no answer within {} s", ANSWER_MAX.as_secs()));
         let answer = timeout(ANSWER_MAX, talk).await.map_err(late)??;
-        let answer: Answer =
+        let answer: AgentAnswer =
             serde_json::from_slice(&answer).map_err(|error| strange(&error.to_string()))?;
         self.stream = Some(stream);
         Ok(answer.reply)

@@ -12,12 +12,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Ends control with its standard input: whoever started it has ended then, however that happened.
+/// Ends control with its standard input: the process that started it has ended then, in whatever way.
 pub const LIFELINE: &str = "--until-stdin-ends";
 /// Where the data plane listens, if the configuration does not say it.
 pub const DATAPLANE: &str = "--dataplane";
 
-/// Mistakes that are told of one reading.
+/// Mistakes of one reading that are reported.
 const MISTAKES_MAX: usize = 20;
 
 /// Beginnings of the keys of settings that the data plane does not act on.
@@ -148,10 +148,10 @@ fn read(flags: &Flags, environment: &Environment) -> Result<(RawConfig, Config),
     Config::with_texts(environment, flags).map_err(|mistakes| said(&mistakes))
 }
 
-/// One line for each, as many as are told.
+/// One line for each, as many as are reported.
 fn said(mistakes: &[ConfigError]) -> Mistakes {
-    let told = mistakes.iter().take(MISTAKES_MAX);
-    let mut lines: Vec<String> = told.map(ToString::to_string).collect();
+    let shown = mistakes.iter().take(MISTAKES_MAX);
+    let mut lines: Vec<String> = shown.map(ToString::to_string).collect();
     if mistakes.len() > MISTAKES_MAX {
         let more = mistakes.len() - MISTAKES_MAX;
         lines.push(format!("and {more} more: flk config check names them all"));

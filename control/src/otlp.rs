@@ -1,8 +1,9 @@
 //! Traces as OTLP: the messages of `ExportTraceServiceRequest` that are needed, by the field numbers of the stable protocol
 //! (opentelemetry-proto 1.x), and how a traced record becomes its spans. It sends nothing.
 
+use flk_dataplane::stats::span_times::SpanTimes;
 use flk_dataplane::stats::spans::{SpanKind, Value};
-use flk_dataplane::stats::trace::{SpanTimes, Trace};
+use flk_dataplane::stats::trace::Trace;
 use prost::Message;
 
 /// A traced record that was taken from a page of statistics.
@@ -122,7 +123,7 @@ enum Any {
 
 /// What a collector answers.
 #[derive(Clone, PartialEq, Message)]
-pub struct Answer {
+pub struct CollectorAnswer {
     #[prost(message, optional, tag = "1")]
     partial: Option<Partial>,
 }
@@ -133,7 +134,7 @@ struct Partial {
     rejected_spans: i64,
 }
 
-impl Answer {
+impl CollectorAnswer {
     /// Spans that the collector did not take.
     pub fn rejected(&self) -> u64 {
         let partial = self.partial.as_ref();

@@ -34,7 +34,7 @@ pub fn say(event: impl Event, message: impl Into<String>) {
     }
 }
 
-/// Says what was left out and not told yet, and waits for the last lines, for the end of the process.
+/// Reports what was left out and not reported yet, and waits for the last lines, for the end of the process.
 pub fn tell_the_rest() {
     if let Some(console) = console() {
         console.flush();

@@ -89,7 +89,7 @@ fn keep_alive(mut command: Command, receiver: &Receiver<News>, sender: &Sender<N
         let begun = Instant::now();
         let how = match command.spawn() {
             Err(error) => format!("cannot be started: {error}"),
-            Ok(child) => match attend(child, receiver, sender) {
+            Ok(child) => match run_child(child, receiver, sender) {
                 Some(how) => how,
                 None => return,
             },
@@ -114,7 +114,7 @@ fn keep_alive(mut command: Command, receiver: &Receiver<News>, sender: &Sender<N
 }
 
 /// Waits for the end of a child; how it ended, or nothing if it was stopped.
-fn attend(mut child: Child, receiver: &Receiver<News>, sender: &Sender<News>) -> Option<String> {
+fn run_child(mut child: Child, receiver: &Receiver<News>, sender: &Sender<News>) -> Option<String> {
     let lifeline = child.stdin.take();
     let descriptor = descriptor(&child);
     let sender = sender.clone();

@@ -98,7 +98,7 @@ struct Watched {
     before: Counts,
     /// Counters at its beginning.
     from: Counts,
-    told: [bool; STATUSES.len()],
+    reported: [bool; STATUSES.len()],
 }
 
 impl Judge {
@@ -134,7 +134,7 @@ impl Judge {
                 until: now + WATCHED,
                 before,
                 from: *last,
-                told: [false; STATUSES.len()],
+                reported: [false; STATUSES.len()],
             });
         }
     }
@@ -152,7 +152,7 @@ impl Watched {
         for (at, status) in STATUSES.into_iter().enumerate() {
             let (was, is) = (self.before.thousandths(at), after.thousandths(at));
             let jumps = is >= was + GROWTH_MIN && is >= was * FACTOR_MIN;
-            if jumps && !std::mem::replace(&mut self.told[at], true) {
+            if jumps && !std::mem::replace(&mut self.reported[at], true) {
                 found.push(Suspicion {
                     number: self.number,
                     status,
@@ -192,9 +192,9 @@ mod tests {
     fn a_share_that_jumps_is_told_once() {
         let mut judge = judge(1000, 10);
         assert_eq!(judge.sample(s(60), counts(1050, 11)), [], "too few answers");
-        let told = judge.sample(s(65), counts(1200, 70));
-        let [suspicion] = &told[..] else {
-            panic!("{told:?}");
+        let suspicions = judge.sample(s(65), counts(1200, 70));
+        let [suspicion] = &suspicions[..] else {
+            panic!("{suspicions:?}");
         };
         let Suspicion { number, status, .. } = suspicion;
         assert_eq!((*number, *status), (7, 401));

@@ -36,7 +36,7 @@ pub fn alive_every() -> Option<Duration> {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        failed("the service manager cannot be told", &error);
+        failed("the service manager cannot be notified", &error);
     }
 }
 

@@ -14,7 +14,7 @@ use std::str::FromStr;
 const TOKEN_BYTES: usize = 32;
 /// How tokens begin, so that scanners for secrets know them.
 const PREFIX: &str = "flkadm_";
-/// Wrong lines that are told of one file.
+/// Wrong lines of one file that are reported.
 const PROBLEMS_MAX: usize = 20;
 
 /// What an actor may do; each role may do what those before it may.

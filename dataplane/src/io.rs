@@ -75,7 +75,7 @@ impl std::fmt::Display for Errno {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadId(pub u64);
 
-/// How a write becomes durable. The keeper tells each shard at the start.
+/// How a write becomes durable. The keeper sends it to each shard at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncMode {
     /// Segments are open for synchronous writes (`O_DSYNC`): a completed write is durable.

@@ -111,7 +111,7 @@ impl Surroundings {
         }
     }
 
-    /// From now on SIGHUP calls this, which must not wait: whoever reloads the configuration runs beside this process.
+    /// From now on SIGHUP calls this, which must not wait: another process reloads the configuration.
     pub fn on_hang_up(&self, reload: Box<dyn Fn() + Send + Sync>) {
         self.ends.on_hang_up(reload);
     }

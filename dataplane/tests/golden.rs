@@ -5,8 +5,8 @@
 use flk_dataplane::{
     dedup::key::KeyHash,
     http::{
-        Decoded, Decoder, LookUps, Route, connection_survives,
-        head::{Head, HeadStatus, HttpLimits as Limits, TenantHeader, read_head},
+        Decoded, Decoder, LookUps, Route, TenantHeader, connection_survives,
+        head::{Head, HeadStatus, HttpLimits as Limits, read_head},
         route,
     },
 };

@@ -34,7 +34,7 @@ impl Dedup {
 
 /// A whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// Its status.
     pub status: u16,
     /// What it says of a duplicate.
@@ -51,7 +51,7 @@ pub enum Reading {
     /// More bytes are needed.
     Partial,
     /// An answer.
-    Whole(Answer),
+    Whole(HttpAnswer),
     /// No gateway sends that.
     Foreign,
 }
@@ -71,7 +71,7 @@ pub fn read(bytes: &[u8]) -> Reading {
     let Some(status) = status(&bytes[VERSION.len()..head_bytes]) else {
         return Reading::Foreign;
     };
-    let mut answer = Answer {
+    let mut answer = HttpAnswer {
         status,
         dedup: Dedup::Absent,
         closes: false,
@@ -136,7 +136,7 @@ mod tests {
         for cut in 0..ANSWER.len() {
             assert_eq!(read(&ANSWER[..cut]), Reading::Partial, "{cut} bytes");
         }
-        let whole = Answer {
+        let whole = HttpAnswer {
             status: 200,
             dedup: Dedup::Hit,
             closes: true,

@@ -237,7 +237,7 @@ impl Connection {
             || self.received.len() > ANSWER_BYTES_MAX
             || end.is_some_and(|end| end < self.received.len())
         {
-            return self.lose(measured); // the end, something endless, or an answer that nobody asked for
+            return self.lose(measured); // the end, something endless, or an answer to no request
         }
         end?;
         let status = message::status(&self.received);

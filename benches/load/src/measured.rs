@@ -1,5 +1,5 @@
 //! What one run of load came to: how many answers of which status, how long they took, and how long the run was.
-//! It only counts; judging the figures is left to whoever asked for the run.
+//! It only counts; its caller judges the figures.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -98,7 +98,7 @@ pub struct Second {
 }
 
 /// What a run came to.
-pub struct Outcome {
+pub struct RunResult {
     /// Everything that was counted.
     pub total: Tally,
     /// Second by second.
@@ -155,10 +155,10 @@ pub fn run(
     supplies: Vec<Supply>,
     stop: &AtomicBool,
     each_second: impl FnMut(&Second, &Tally),
-) -> io::Result<Outcome> {
+) -> io::Result<RunResult> {
     let ready = Barrier::new(plan.threads_count + 1);
     let (start, go) = (OnceLock::new(), Barrier::new(plan.threads_count + 1));
-    let (news, heard) = channel();
+    let (news, arriving) = channel();
     std::thread::scope(|scope| {
         for (thread, supply) in supplies.into_iter().enumerate() {
             let (setup, news) = (setup(plan, recipe, thread, supply), news.clone());
@@ -183,7 +183,7 @@ pub fn run(
         let began = (Instant::now(), SystemTime::now());
         start.get_or_init(|| began.0);
         go.wait();
-        collect(plan, began, &heard, each_second)
+        collect(plan, began, &arriving, each_second)
     })
 }
 
@@ -232,12 +232,12 @@ fn send(
 fn collect(
     plan: &Plan,
     began: (Instant, SystemTime),
-    heard: &Receiver<News>,
+    arriving: &Receiver<News>,
     mut each_second: impl FnMut(&Second, &Tally),
-) -> io::Result<Outcome> {
+) -> io::Result<RunResult> {
     let mut sum = Sum::new(plan)?;
     let mut failed = None;
-    for news in heard {
+    for news in arriving {
         match news {
             News::Second {
                 thread,
@@ -247,7 +247,7 @@ fn collect(
                 sum.take(thread, second, &tally)?;
             }
             News::Ended { thread, used } => {
-                sum.told[thread] = None;
+                sum.reported[thread] = None;
                 match used {
                     Ok(used) => sum.threads.push((thread, used)),
                     Err(error) => failed = Some(error),
@@ -264,7 +264,7 @@ fn collect(
     sum.threads.sort_by_key(|(thread, _)| *thread);
     let (warm_up, duration) = plan.pace.times();
     let passed = began.0.elapsed().saturating_sub(warm_up);
-    Ok(Outcome {
+    Ok(RunResult {
         total: sum.total,
         seconds: sum.seconds,
         threads: sum.threads.into_iter().map(|(_, used)| used).collect(),
@@ -274,17 +274,17 @@ fn collect(
     })
 }
 
-/// What was told so far.
+/// What was reported so far.
 struct Sum {
     keeps_log: Log,
     total: Tally,
     seconds: Vec<Second>,
     threads: Vec<(usize, CpuUse)>,
     log: Vec<String>,
-    /// Seconds of which not all threads have told.
+    /// Seconds of which not all threads have reported.
     open: BTreeMap<u64, Open>,
-    /// The last second that each thread told of; none once all have ended.
-    told: Vec<Option<Option<u64>>>,
+    /// The last second that each thread reported; none once all have ended.
+    reported: Vec<Option<Option<u64>>>,
 }
 
 struct Open {
@@ -301,13 +301,13 @@ impl Sum {
             threads: Vec::new(),
             log: Vec::new(),
             open: BTreeMap::new(),
-            told: vec![Some(None); plan.threads_count],
+            reported: vec![Some(None); plan.threads_count],
         })
     }
 
     fn take(&mut self, thread: usize, second: u64, tally: &Tally) -> io::Result<()> {
         self.total.add(tally);
-        self.told[thread] = Some(Some(second));
+        self.reported[thread] = Some(Some(second));
         let point = Second {
             second,
             ..Second::default()
@@ -329,17 +329,17 @@ impl Sum {
             .map_err(io::Error::other)
     }
 
-    /// The first second of which all threads have told, if there is one.
+    /// The first second of which all threads have reported, if there is one.
     fn whole(&mut self) -> io::Result<Option<Second>> {
         let Some(entry) = self.open.first_entry() else {
             return Ok(None);
         };
         let second = *entry.key();
-        let has_told = |told: &Option<Option<u64>>| match told {
+        let has_reported = |reported: &Option<Option<u64>>| match reported {
             None => true,
             Some(last) => last.is_some_and(|it| it >= second),
         };
-        if !self.told.iter().all(has_told) {
+        if !self.reported.iter().all(has_reported) {
             return Ok(None);
         }
         let Open {

@@ -15,7 +15,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::time::Timespec;
 
-use crate::answer::Answer;
+use crate::answer::HttpAnswer;
 use crate::arrivals::Arrivals;
 use crate::cpu::{CpuUse, used_by_this_thread};
 use crate::expected::Worth;
@@ -396,7 +396,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    fn answered(&mut self, index: usize, answer: Answer) {
+    fn answered(&mut self, index: usize, answer: HttpAnswer) {
         let now = Instant::now();
         let Some(request) = self.wires[index].under_way.take() else {
             return;

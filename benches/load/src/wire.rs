@@ -10,7 +10,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use crate::answer::{self, Answer, Reading};
+use crate::answer::{self, HttpAnswer, Reading};
 use crate::record::{Recipe, Signed};
 use crate::supply::Supply;
 
@@ -43,7 +43,7 @@ enum State {
 /// What reading came to.
 pub(crate) enum Received {
     Nothing,
-    Answer(Answer),
+    Answer(HttpAnswer),
     Ended,
     Foreign,
 }

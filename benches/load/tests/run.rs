@@ -15,7 +15,7 @@ use flk_bench_load::arrivals::{Curve, Ramp, Spacing};
 use flk_bench_load::message;
 use flk_bench_load::mix::{Kind, Mix};
 use flk_bench_load::record::{Fields, Recipe, Shape, Sign};
-use flk_bench_load::run::{Log, Loop, Outcome, Plan, due_counts, run, supplies};
+use flk_bench_load::run::{Log, Loop, Plan, RunResult, due_counts, run, supplies};
 use sha2::{Digest as _, Sha256};
 
 /// A key whose signature is a digest of the id and of a secret.
@@ -163,7 +163,7 @@ fn recipe(body_bytes: usize) -> Arc<Recipe> {
     Arc::new(Recipe::new(&shape, vec![vec![Arc::new(Plain)]]))
 }
 
-fn run_with(plan: &Plan, recipe: &Arc<Recipe>) -> Outcome {
+fn run_with(plan: &Plan, recipe: &Arc<Recipe>) -> RunResult {
     let stop = AtomicBool::new(false);
     run(plan, recipe, supplies(plan, recipe), &stop, |_, _| {}).unwrap()
 }

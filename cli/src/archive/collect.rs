@@ -1,9 +1,9 @@
 //! Bodies of one log on their way into objects: each waits for its disposition, and whole batches become objects once none of theirs
 //! waits. It holds a bounded number of bytes, and writes nothing.
 
+use super::content::Content;
 use super::names::{LogName, day};
 use super::row::Kept;
-use super::write::Content;
 use crate::exit::Failure;
 use crate::wal::stored::disposed::Disposed;
 use crate::wal::stored::pairs::{BodyAt, Pairs, Use};
@@ -112,7 +112,12 @@ impl Collector {
 
     /// Takes the next batch.
     pub(super) fn batch(&mut self, batch: &Batch<'_>) {
-        self.unit.cursor.sequence = batch.header.fields.sequence;
+        let sequence = batch.header.fields.sequence;
+        assert!(
+            self.unit.cursor.sequence < sequence,
+            "batches of a log come in their order, each once"
+        );
+        self.unit.cursor.sequence = sequence;
         self.pairs.batch(batch, &mut self.rows);
     }
 

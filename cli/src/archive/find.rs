@@ -125,7 +125,7 @@ impl Found {
 
 /// What became of a search.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct SearchResult {
     pub(super) found: u64,
     /// Objects that could not be read.
     pub(super) damaged: Vec<Failure>,
@@ -228,15 +228,15 @@ pub(super) fn search(
     objects: &dyn Searched,
     wanted: &Wanted,
     mut each: impl FnMut(Found) -> Result<(), Failure>,
-) -> Result<Outcome, Failure> {
+) -> Result<SearchResult, Failure> {
     let (all, others) = entries(objects, |day| wanted.takes_day(day))?;
     let all: Vec<Entry> = all
         .into_iter()
         .filter(|it| wanted.takes_entry(it))
         .collect();
-    let mut searched = Outcome {
+    let mut searched = SearchResult {
         others,
-        ..Outcome::default()
+        ..SearchResult::default()
     };
     let mut progress = Progress::new();
     let mut looked_at = 0;

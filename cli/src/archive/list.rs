@@ -120,7 +120,7 @@ pub(super) fn by_log_and_mark(
     logs
 }
 
-/// What is archived of each log. Objects that cannot be read are told.
+/// What is archived of each log. Objects that cannot be read are reported.
 pub(super) fn archived(
     objects: &dyn Searched,
     entries: &[Entry],
@@ -208,12 +208,12 @@ fn as_text(log: &LogName, archived: &Archived) -> Vec<String> {
         counted(*rows, "body"),
         counted(*objects, "object"),
     )];
-    let told = |ranges: &[(u64, u64)], what: &str| -> Vec<String> {
+    let lines_of = |ranges: &[(u64, u64)], what: &str| -> Vec<String> {
         let line = |(from, to): &(u64, u64)| format!("  {what}: {}", range(*from, *to));
         ranges.iter().map(line).collect()
     };
-    lines.extend(told(gaps, "gap, in no object"));
-    lines.extend(told(doubled, "in two objects"));
+    lines.extend(lines_of(gaps, "gap, in no object"));
+    lines.extend(lines_of(doubled, "in two objects"));
     let line = |it: &Lost| {
         let why = why(it);
         format!(

@@ -3,6 +3,7 @@
 
 mod before;
 mod collect;
+mod content;
 mod find;
 mod list;
 mod names;

@@ -49,7 +49,7 @@ impl Kept {
         let pcs_id = pcs_id.filter(|it| it.len() <= ID_BYTES_MAX);
         let pcs_id = pcs_id.map(str::to_owned);
         Self {
-            row: Row::of(cursor, at, pcs_id, true),
+            row: Row::of(cursor, at, pcs_id).with_body(at),
             kind: Kind::Body,
             met: at.place.sequence,
             snapshot: Some(at.record.snapshot),

@@ -3,12 +3,13 @@
 
 use super::before::Before;
 use super::collect::{Collector, Limits};
+use super::content::{Content, Origin};
 use super::names::{BODIES, Entry, LogName, shown};
 use super::object::{entry_of, firsts};
 use super::row::Kind;
 use super::runs::{self, Mark, Position};
 use super::stated::FORMAT;
-use super::write::{Content, Origin, encode};
+use super::write::encode;
 use super::{ARCHIVE, ArchiveTo};
 use crate::CommandResult;
 use crate::backup::directory::{Ended, Moment, Source};

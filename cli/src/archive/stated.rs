@@ -1,8 +1,8 @@
 //! What an object states of itself in its footer: the range of its log, what is missing from it, who made it, and digests of its
 //! columns. From the footer its entry can be made again.
 
+use super::content::{Content, Origin, schema};
 use super::names::{Entry, LogName, OBJECT_BYTES_MAX, bytes_of_hex, log_id};
-use super::write::{Content, Origin, schema};
 use crate::wal::show::hex;
 use flk_dataplane::wal::tail::{Missing, WhyMissing};
 use parquet::errors::ParquetError;

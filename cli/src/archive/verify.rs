@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk archive verify --from ./archive
 
-It reads all of the archive, and tells each fault. No run makes an object or an entry again that was there, damaged or gone: \
+It reads all of the archive, and reports each fault. No run makes an object or an entry again that was there, damaged or gone: \
 keep a copy of the place, or let the store keep versions. An object whose run was interrupted has no entry: the next run makes it.";
 
 /// Options of `flk archive verify`.

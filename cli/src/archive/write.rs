@@ -2,20 +2,19 @@
 //! most searches; filters of ids and the footer lie at the end, so that one read of the end says whether an id may be there. The
 //! footer has a digest of each column of each group, and the name of the entry one of the end.
 
-use super::names::{Entry, LogName, OBJECT_BYTES_MAX};
+use super::content::{Content, Origin, schema};
+use super::names::{Entry, OBJECT_BYTES_MAX};
 use super::row::{Kept, Kind};
 use super::stated::{Stated, seal};
 use crate::exit::{Exit, Failure};
-use crate::wal::export::parquet::{COLUMNS, Columns};
-use flk_dataplane::wal::tail::Missing;
+use crate::wal::export::parquet::Columns;
 use parquet::basic::Compression;
 use parquet::data_type::BoolType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, RowGroupMetaDataPtr};
 use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::{ColumnPath, Type};
+use parquet::schema::types::ColumnPath;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,45 +30,19 @@ const FILTER_WRONG: f64 = 0.01;
 /// would be a part of it.
 const DISTINCT: [&str; 4] = ["pcs_id", "signing_digest", "sha256", "body"];
 
-/// The columns behind those of an export.
-const FURTHER: &str = "
-    required binary installation (UTF8);
-    required binary node (UTF8);
-    optional int32 snapshot (UINT_32);
-    required boolean erased;
-    required boolean late;
-    optional binary body;
-";
-
-/// The directory that is archived.
-#[derive(Clone, Debug)]
-pub(super) struct Origin {
-    pub(super) installation: String,
-    pub(super) node: String,
-}
-
-/// What becomes an object: a range of a log with all rows that were met in it.
-#[derive(Debug)]
-pub(super) struct Content {
-    pub(super) log: LogName,
-    pub(super) first: u64,
-    pub(super) last: u64,
-    pub(super) rows: Vec<Kept>,
-    /// Ranges in it that nothing could be read of.
-    pub(super) missing: Vec<Missing>,
-}
-
-/// The schema of all objects.
-pub(super) fn schema() -> Result<Type, ParquetError> {
-    parse_message_type(&format!("message record {{ {COLUMNS} {FURTHER} }}"))
-}
-
 /// The bytes of an object, and what its entry states.
 pub(super) fn encode(
     mut content: Content,
     origin: &Origin,
     made_us: u64,
 ) -> Result<(Vec<u8>, Entry), Failure> {
+    assert!(content.first <= content.last, "an object has batches");
+    let range = content.first..=content.last;
+    let is_inside = |row: &Kept| range.contains(&row.met.counter());
+    assert!(
+        content.rows.iter().all(is_inside),
+        "an object has the rows of its range"
+    );
     content.rows.sort_by(|a, b| a.order().cmp(&b.order()));
     let stated = Stated::of(&content, origin, made_us);
     let bytes = write(&content.rows, origin, &stated).map_err(|error| failed(&error))?;

@@ -43,7 +43,7 @@ impl<'a> Mark<'a> {
         })?;
         let (prefix, unique) = (work.prefix(), hex(&unique[..8]));
         let name = format!("{prefix}{now_us:016}-{unique}");
-        // Where it is there already, a request was repeated whose answer was lost: nobody else draws that name.
+        // Where it is there already, a request was repeated whose answer was lost: no other run draws that name.
         objects.put_new(&name, Vec::new())?;
         Ok(Self { objects, name })
     }

@@ -14,7 +14,7 @@ use flk_dataplane::wal::copy::content_of;
 use flk_dataplane::wal::files::NumberedFile;
 use flk_dataplane::wal::manifest::{LogEntry, Manifest, SliceEntry};
 use flk_dataplane::wal::packed::SegmentFile;
-use flk_dataplane::wal::scan::{ReadAt, Verdict};
+use flk_dataplane::wal::scan::{LogVerdict, ReadAt};
 use std::collections::BTreeMap;
 
 /// Bytes of an object at most: what is held in memory at a time.
@@ -251,7 +251,7 @@ fn unreadable(name: &str, errno: Errno) -> Failure {
     Failure::with(Exit::File, format!("cannot read {name}: {why}"))
 }
 
-fn unsound(name: &str, verdict: &Verdict) -> Failure {
+fn unsound(name: &str, verdict: &LogVerdict) -> Failure {
     let hint = "; a backup has only what is whole: flk wal quarantine gives up what is not";
     Failure::with(
         Exit::of_unsound(verdict),

@@ -462,7 +462,7 @@ mod tests {
             (store.length(&one), store.length("x")),
             (Ok(Some(5)), Ok(None))
         );
-        // What somebody else has there is none of a backup.
+        // Objects of other programs are none of a backup.
         std::fs::create_dir(dir.path().join("lost+found")).unwrap();
         std::fs::write(dir.path().join("lost+found/file"), b"x").unwrap();
         let listed = BTreeMap::from([(one, 5)]);

@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::whole_file::WholeFile;
 use flk_bench_load::hdr;
-use flk_bench_load::run::{Log, Outcome};
+use flk_bench_load::run::{Log, RunResult};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -72,7 +72,7 @@ impl Files {
     pub(super) fn write(
         self,
         run: &Saved,
-        outcome: &Outcome,
+        outcome: &RunResult,
         then: Option<&Saved>,
     ) -> Result<(), Failure> {
         if let Some(place) = self.save {

@@ -8,7 +8,7 @@ use flk_bench_load::expected::wanted;
 use flk_bench_load::hdr;
 use flk_bench_load::limit::{Limit, Symptoms, limits};
 use flk_bench_load::mix::Kind;
-use flk_bench_load::run::{Outcome, Second};
+use flk_bench_load::run::{RunResult, Second};
 use flk_bench_load::tally::{Counts, Latencies};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -209,7 +209,7 @@ pub(super) struct Context {
 
 impl Saved {
     /// A run that has ended.
-    pub(super) fn of(context: Context, outcome: &Outcome) -> io::Result<Saved> {
+    pub(super) fn of(context: Context, outcome: &RunResult) -> io::Result<Saved> {
         let figures = Figures::of(&context, outcome);
         let generator = Generator::of(&context.settings, &figures, outcome);
         let total = &outcome.total;
@@ -269,7 +269,7 @@ impl Saved {
 }
 
 impl Figures {
-    fn of(context: &Context, outcome: &Outcome) -> Figures {
+    fn of(context: &Context, outcome: &RunResult) -> Figures {
         let (total, counts) = (&outcome.total, &outcome.total.measured);
         let measured_s = outcome.measured.as_secs_f64();
         let unanswered = counts.unanswered;
@@ -393,7 +393,7 @@ impl Spread {
 }
 
 impl Generator {
-    fn of(settings: &Settings, figures: &Figures, outcome: &Outcome) -> Generator {
+    fn of(settings: &Settings, figures: &Figures, outcome: &RunResult) -> Generator {
         let cpus = &settings.cpus;
         let thread = |(at, used): (usize, &flk_bench_load::cpu::CpuUse)| Thread {
             pinned_to: cpus.get(at % cpus.len().max(1)).copied(),

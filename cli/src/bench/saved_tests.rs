@@ -26,7 +26,7 @@ pub(in crate::bench) fn saved() -> Saved {
         total.from_sent.record(1_000_000 + at * 4_000).unwrap();
         total.lag.record(5_000 + at).unwrap();
     }
-    let outcome = Outcome {
+    let outcome = RunResult {
         total,
         seconds: vec![
             Second {

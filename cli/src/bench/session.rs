@@ -11,7 +11,7 @@ use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::output::{Format, Output, say};
-use flk_bench_load::run::{Outcome, Second, run as run_load, supplies};
+use flk_bench_load::run::{RunResult, Second, run as run_load, supplies};
 use flk_bench_load::supply::{SIGNED_BYTES, Supply};
 use flk_bench_load::tally::Tally;
 use flk_dataplane::config::units::show_bytes;
@@ -79,7 +79,7 @@ pub(super) fn run(args: &BenchArgs) -> CommandResult {
 }
 
 /// The rate that was asked for, on average of what passed of the run.
-fn asked_per_s(ready: &Ready, outcome: &Outcome) -> Option<f64> {
+fn asked_per_s(ready: &Ready, outcome: &RunResult) -> Option<f64> {
     let [from, to] = ready.settings.rate?;
     let passed = outcome.measured.as_secs_f64() / ready.settings.duration_s;
     Some(from + (to - from) * passed.min(1.0) / 2.0)
@@ -178,7 +178,7 @@ fn show(args: &ResultArgs, saved: &Saved, then: Option<&Saved>) -> Result<(), Fa
 fn judge(
     args: &ResultArgs,
     saved: &Saved,
-    outcome: &Outcome,
+    outcome: &RunResult,
     then: Option<&Saved>,
 ) -> CommandResult {
     let total = &outcome.total;

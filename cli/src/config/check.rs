@@ -94,7 +94,7 @@ fn encrypted(raw: &RawConfig, config: &Config) -> Vec<String> {
     let tenants = config.document.tenants.iter();
     let keys = tenants.flat_map(|tenant| tenant.keys.iter().map(move |key| (tenant, key)));
     let keys = keys.filter_map(|(tenant, key)| match &key.source {
-        // Those of settings were told; they are named by their fingerprints.
+        // Those of settings were reported; they are named by their fingerprints.
         Source::File { path, .. } if key.id != key.fingerprint => {
             let place = format!("tenant {}, key {}", tenant.name, key.id);
             Some((place, form_of(Path::new(path))?, key.source.to_string()))

@@ -6,7 +6,7 @@ use crate::fault;
 use crate::wal::directory::{Directory, Snapshot};
 use crate::wal::survey::{LIVE_ATTEMPTS_MAX, Survey};
 use flk_dataplane::io::Errno;
-use flk_dataplane::keeper::find::{Find, Outcome, Writing};
+use flk_dataplane::keeper::find::{Find, StoredOutcome, Writing};
 use flk_dataplane::keeper::slice_file::SliceRefused;
 use flk_dataplane::wal::files::{NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::SliceEntry;
@@ -25,7 +25,7 @@ const EARLY_WAIT: Duration = Duration::from_millis(20);
 
 /// What was found, and the first thing that could not be read.
 pub(super) struct Searched {
-    pub(super) outcome: Option<Outcome>,
+    pub(super) outcome: Option<StoredOutcome>,
     pub(super) unread: Option<Failure>,
 }
 

@@ -10,7 +10,7 @@ use crate::wal::directory::Directory;
 use clap::Args;
 use flk_contract::hash::{bytes_of_hex32, hex32};
 use flk_contract::outcome::write_outcome;
-use flk_dataplane::keeper::find::{Origin, Outcome};
+use flk_dataplane::keeper::find::{Origin, StoredOutcome};
 use flk_dataplane::wal::files::NumberedFile;
 use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
@@ -85,7 +85,7 @@ impl GetArgs {
     }
 
     /// Why there is nothing to show.
-    fn absent(&self, expired: Option<&Outcome>) -> String {
+    fn absent(&self, expired: Option<&StoredOutcome>) -> String {
         let (id, tenant) = (self.hex(), &self.tenant);
         match expired {
             None => format!("no outcome of {id} is stored for tenant {tenant}"),
@@ -96,7 +96,7 @@ impl GetArgs {
         }
     }
 
-    fn lines(&self, outcome: Option<&Outcome>) -> Vec<String> {
+    fn lines(&self, outcome: Option<&StoredOutcome>) -> Vec<String> {
         let Some(it) = outcome.filter(|it| it.is_alive) else {
             return Vec::new();
         };
@@ -120,7 +120,7 @@ impl GetArgs {
         rows.map(line).into()
     }
 
-    fn json(&self, outcome: Option<&Outcome>) -> Value {
+    fn json(&self, outcome: Option<&StoredOutcome>) -> Value {
         let mut value = json!({
             "tenant": self.tenant,
             "pcs_id": self.hex(),
@@ -151,7 +151,7 @@ fn time_text(wall_us: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_micros(wall_us)).to_string()
 }
 
-fn status(outcome: &Outcome) -> u16 {
+fn status(outcome: &StoredOutcome) -> u16 {
     match outcome.decision.decided.reason {
         0 => 200,
         _ => 202,
@@ -159,7 +159,7 @@ fn status(outcome: &Outcome) -> u16 {
 }
 
 /// The file name of the slice that has it.
-fn slice(outcome: &Outcome) -> Option<String> {
+fn slice(outcome: &StoredOutcome) -> Option<String> {
     let number = match outcome.decision.origin {
         Origin::Slice(number) => Some(number),
         Origin::Log { .. } => outcome.slice,
@@ -168,7 +168,7 @@ fn slice(outcome: &Outcome) -> Option<String> {
 }
 
 /// The outcome as a duplicate gets it.
-fn text(outcome: &Outcome, pcs_id: &str) -> String {
+fn text(outcome: &StoredOutcome, pcs_id: &str) -> String {
     let decided = &outcome.decision.decided;
     let stored = decided.outcome(outcome.decision.params);
     let mut text = Vec::new();

@@ -1,6 +1,6 @@
 //! A key as orchestrators want it: texts to apply or to put into a file, each with what to do and what not. It writes no file.
 
-use super::generate::Alg;
+use super::alg::Alg;
 
 /// Who wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -1,6 +1,7 @@
 //! `flk keys generate`: a new key from the kernel's random numbers. The secret part goes into a file that only its owner can
 //! read, and is printed only on demand.
 
+use super::alg::Alg;
 use super::document::Document;
 use super::emit::{self, Form, Parts};
 use super::now_s;
@@ -38,15 +39,6 @@ An HMAC key is one file, for agents and gateway. An Ed25519 key is two: .private
 gateway. The secret part has mode 600. With --encrypt-to it is encrypted with age before it is written (armored; \
 age-keygen makes identities and prints their recipients), and is in no file as it is. With --emit the manifest is printed with a placeholder for it, and with \
 --show-secret with the secret itself, which is then in no file but that of --out.";
-
-/// Which key is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Alg {
-    /// One secret, for agents and gateway
-    Hmac,
-    /// A private key for agents and a public one for the gateway
-    Ed25519,
-}
 
 /// Options of `flk keys generate`.
 #[derive(Args, Debug)]

@@ -2,6 +2,7 @@
 //! changes no running gateway, and shows no secret unless `generate` is asked to.
 
 mod add;
+mod alg;
 mod change;
 mod checked;
 mod document;

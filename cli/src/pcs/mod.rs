@@ -1,8 +1,7 @@
 //! `flk pcs`: the steps of an agent (build, sign, submit), and the verdict of a gateway without one (verify).
 
 mod build;
-pub(crate) mod edit;
-mod sign;
+pub(crate) mod sign;
 mod table;
 mod verdict;
 mod verify;

@@ -1,11 +1,12 @@
 //! Records sent many at a time, one a line of one request. Each line of the answer becomes the answer to its record, and from
 //! there on a record is judged, retried and given up like one that was sent alone. It never decides what an answer means.
 
+use crate::submit::attempt::{judge, no_reply, too_long};
 use crate::submit::client::{Connection, NoReply, Reply, Sending};
 use crate::submit::meaning::Meaning;
 use crate::submit::reader::Item;
 use crate::submit::report::{Sent, Word};
-use crate::submit::send::{Shared, judge, no_reply, pass_gate, too_long};
+use crate::submit::shared::{Shared, pass_gate};
 use crate::submit::stop::Why;
 use hyper::body::Bytes;
 use serde_json::value::RawValue;

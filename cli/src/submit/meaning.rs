@@ -1,7 +1,7 @@
 //! What a response means for the record that was sent. It accepts an outcome only if every part of it is valid and it names
 //! that record; any other final answer did not come from a gateway.
 
-use crate::pcs::edit::Members;
+use crate::members::Members;
 use crate::submit::client::Reply;
 use crate::submit::retry::Retry;
 use serde_json::Value;

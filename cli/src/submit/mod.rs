@@ -1,6 +1,7 @@
 //! `flk pcs submit`: sends records and shows each answer. Sending again is always safe, because a gateway answers a
 //! duplicate with the stored outcome; so whatever is not known to have arrived is tried again.
 
+mod attempt;
 mod batch;
 mod client;
 mod meaning;
@@ -9,6 +10,7 @@ mod report;
 mod retry;
 mod run;
 mod send;
+mod shared;
 mod show;
 mod stop;
 mod tally;
@@ -108,7 +110,7 @@ pub(crate) fn run(args: &SubmitArgs) -> CommandResult {
         form,
     };
     let template = Template::new(target, args.tenant.clone(), args.timeout);
-    let plan = send::Plan {
+    let plan = shared::Plan {
         template: Rc::new(template),
         retry: Retry::with_attempts(args.attempts),
         concurrency: match args.batch {

@@ -1,105 +1,19 @@
 //! The senders: one task per request in flight, each with its own connection. A task takes the next record, sends it until
 //! it is answered or given up, and passes the answer on. All tasks run on one thread.
 
+use crate::submit::attempt::{judge, no_reply, too_long};
 use crate::submit::batch::{gather, send_many};
-use crate::submit::client::{Connection, NoReply, Reply, Sending, Template};
-use crate::submit::meaning::Meaning;
+use crate::submit::client::{Connection, NoReply, Sending};
 use crate::submit::reader::Item;
-use crate::submit::report::{Sent, Word};
-use crate::submit::retry::Retry;
+use crate::submit::report::Sent;
+use crate::submit::shared::{Shared, pass_gate};
 use crate::submit::show::Shown;
-use crate::submit::stop::{SendStop, Why};
-use crate::submit::tally::Tally;
+use crate::submit::stop::Why;
 use hyper::body::Bytes;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::mpsc::Sender;
-use std::time::Duration;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-
-/// How to send.
-pub(super) struct Plan {
-    pub(super) template: Rc<Template>,
-    pub(super) retry: Retry,
-    pub(super) concurrency: u16,
-    /// Most records in one request.
-    pub(super) batch: u16,
-    /// How long to retry a record that is answered 429.
-    pub(super) wait: Duration,
-    /// Whether sending continues after a record without an answer.
-    pub(super) keep_going: bool,
-}
-
-/// State shared by the tasks.
-pub(super) struct Shared {
-    pub(super) plan: Plan,
-    pub(super) stop: SendStop,
-    pub(super) tally: RefCell<Tally>,
-    to_show: Sender<Shown>,
-    items: RefCell<UnboundedReceiver<Item>>,
-    /// Taken from `items` while all tasks were busy.
-    pending: RefCell<VecDeque<Item>>,
-    pending_taken: Notify,
-    /// Idle tasks; the last one to become idle works first, so that few records need few connections.
-    idle: RefCell<Vec<oneshot::Sender<Item>>>,
-    /// Tasks may not become idle any more.
-    closed: Cell<bool>,
-    /// Nothing is sent before this time, because a gateway answered 429.
-    gate: Cell<Option<Instant>>,
-}
-
-impl Shared {
-    /// Nothing has been sent.
-    pub(super) fn new(
-        plan: Plan,
-        stop: SendStop,
-        items: UnboundedReceiver<Item>,
-        to_show: Sender<Shown>,
-    ) -> Self {
-        Self {
-            plan,
-            stop,
-            tally: RefCell::default(),
-            to_show,
-            items: RefCell::new(items),
-            pending: RefCell::default(),
-            pending_taken: Notify::new(),
-            idle: RefCell::default(),
-            closed: Cell::new(false),
-            gate: Cell::new(None),
-        }
-    }
-
-    pub(super) fn next(&self) -> Option<Item> {
-        if let Some(item) = self.pending.borrow_mut().pop_front() {
-            self.pending_taken.notify_one();
-            return Some(item);
-        }
-        self.items.borrow_mut().try_recv().ok()
-    }
-
-    /// The counts, once the reader has ended. It may have passed records on after the last task looked; they count as not
-    /// sent.
-    pub(super) fn end(&self) -> Tally {
-        while let Some(item) = self.next() {
-            self.tally.borrow_mut().leave_out(item.line);
-        }
-        self.tally.take()
-    }
-
-    /// A record that was taken is the next one again.
-    pub(super) fn put_back(&self, item: Item) {
-        self.pending.borrow_mut().push_front(item);
-    }
-
-    async fn receive(&self) -> Option<Item> {
-        std::future::poll_fn(|context| self.items.borrow_mut().poll_recv(context)).await
-    }
-}
 
 /// Sends all records of the input. After a stop it finishes the requests in flight; [`Shared::end`] counts the rest.
 pub(super) async fn send_all(shared: &Rc<Shared>) {
@@ -185,16 +99,6 @@ fn done(shared: &Shared, item: &Item, sent: Sent) {
     shared.to_show.send(shown).ok();
 }
 
-pub(super) fn too_long(line: u64, bytes_count: u64) -> Sent {
-    Sent {
-        word: Word::Refused,
-        why: Some(format!(
-            "body_too_large: {bytes_count} bytes, and no gateway takes more than 1 MiB; it was not sent"
-        )),
-        ..Sent::nothing(line)
-    }
-}
-
 /// Sends one record until it is answered or given up.
 async fn send(shared: &Shared, connection: &mut Connection, line: u64, body: &Bytes) -> Sent {
     let mut sent = Sent::nothing(line);
@@ -223,123 +127,15 @@ async fn send(shared: &Shared, connection: &mut Connection, line: u64, body: &By
     }
 }
 
-/// Waits until sending is allowed again; false if sending was stopped.
-pub(super) async fn pass_gate(shared: &Shared) -> bool {
-    while let Some(opens) = shared.gate.get() {
-        if opens <= Instant::now() {
-            shared.gate.set(None);
-            break;
-        }
-        // jitter, so that the tasks do not send all at once
-        let jitter = Duration::from_millis(fastrand::u64(0..50));
-        tokio::select! {
-            biased;
-            () = shared.stop.begun() => return false,
-            () = sleep_until(opens + jitter) => {}
-        }
-    }
-    !shared.stop.has_begun()
-}
-
-/// Notes what an answer means; the pause before the next attempt, if there is to be one.
-pub(super) fn judge(
-    shared: &Shared,
-    sent: &mut Sent,
-    reply: Reply,
-    body: &Bytes,
-    give_up: Instant,
-) -> Option<Duration> {
-    sent.requests += 1;
-    let meaning = Meaning::of(&reply, body);
-    let (status, retry_after_s) = (reply.status, reply.retry_after_s);
-    sent.reply = Some(reply);
-    sent.why = None;
-    sent.word = match meaning {
-        Meaning::Accepted => Word::Accepted,
-        Meaning::Escalated => Word::Escalated,
-        Meaning::Refused => Word::Refused,
-        Meaning::NotAGateway(why) => {
-            sent.why = Some(format!("not a gateway: {why}"));
-            sent.word = Word::NoAnswer;
-            shared.stop.begin(Why::NotAGateway(why));
-            return None;
-        }
-        Meaning::Limited => return put_off(shared, sent, retry_after_s, give_up),
-        Meaning::Unknown => {
-            sent.word = Word::NoAnswer;
-            let attempt = sent.attempts();
-            let pause = shared
-                .plan
-                .retry
-                .pause(attempt, retry_after_s, fastrand::f64());
-            return pause.filter(|_| Retry::may_change(status));
-        }
-    };
-    None
-}
-
-/// After a 429 all tasks wait for as long as the gateway asks.
-fn put_off(
-    shared: &Shared,
-    sent: &mut Sent,
-    retry_after_s: Option<u64>,
-    give_up: Instant,
-) -> Option<Duration> {
-    sent.put_off += 1;
-    sent.word = Word::Limited;
-    let asked = Duration::from_secs(retry_after_s.unwrap_or(1));
-    let opens = Instant::now().checked_add(asked);
-    match opens.filter(|opens| *opens <= give_up) {
-        Some(opens) => {
-            let later = shared
-                .gate
-                .get()
-                .map_or(opens, |earlier| earlier.max(opens));
-            shared.gate.set(Some(later));
-            Some(Duration::ZERO)
-        }
-        None => {
-            let wait = crate::args::time_text(shared.plan.wait);
-            let asked = asked.as_secs();
-            sent.why = Some(format!(
-                "the gateway is over its rate and asks to wait {asked} s, which is beyond --wait {wait}"
-            ));
-            None
-        }
-    }
-}
-
-/// Records that there was no answer. A record counts as not sent if no attempt had a connection.
-pub(super) fn no_reply(
-    shared: &Shared,
-    sent: &mut Sent,
-    why: &NoReply,
-    may_have_sent: bool,
-) -> Option<Duration> {
-    sent.requests += 1;
-    if may_have_sent || sent.word != Word::NotSent {
-        sent.word = Word::NoAnswer;
-    }
-    sent.reply = None;
-    sent.why = Some(why.to_string());
-    match why {
-        NoReply::Interrupted => None,
-        NoReply::NotHttp => {
-            let why = "what came back is not HTTP/1.1".to_owned();
-            shared.stop.begin(Why::NotAGateway(why));
-            None
-        }
-        _ => {
-            let attempt = sent.attempts();
-            shared.plan.retry.pause(attempt, None, fastrand::f64())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::submit::client::Template;
+    use crate::submit::retry::Retry;
+    use crate::submit::shared::Plan;
+    use crate::submit::stop::SendStop;
     use crate::submit::target::Target;
+    use std::time::Duration;
     use tokio::sync::mpsc::unbounded_channel;
 
     fn item(line: u64) -> Item {
@@ -369,7 +165,7 @@ mod tests {
         let shared = Rc::new(Shared::new(plan, stop.clone(), items, to_show));
         to_send.send(item(1)).unwrap();
         send_all(&shared).await;
-        // The reader was not told yet, or was between two steps.
+        // The reader does not know yet, or was between two steps.
         to_send.send(item(2)).unwrap();
         to_send.send(item(3)).unwrap();
         drop(to_send);

@@ -24,7 +24,7 @@ pub(super) struct Choice {
 
 /// What comes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum AfterKey {
     /// Something else is to be shown.
     Redraw,
     /// Nothing.
@@ -44,17 +44,17 @@ impl Choice {
     }
 
     /// Carries out what a key means.
-    pub(super) fn press(&mut self, event: &Event) -> Outcome {
+    pub(super) fn press(&mut self, event: &Event) -> AfterKey {
         let key = match event {
-            Event::Resize(..) => return Outcome::Redraw,
+            Event::Resize(..) => return AfterKey::Redraw,
             Event::Key(key) if key.kind != KeyEventKind::Release => key,
-            _ => return Outcome::Stay,
+            _ => return AfterKey::Stay,
         };
         // In raw mode Ctrl-C is a key like any other.
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Char('c') if is_control => return Outcome::Leave,
-            KeyCode::Char('q') => return Outcome::Leave,
+            KeyCode::Char('c') if is_control => return AfterKey::Leave,
+            KeyCode::Char('q') => return AfterKey::Leave,
             KeyCode::Char('p') => {
                 self.motion = match self.motion {
                     Motion::Running => Motion::Paused,
@@ -65,9 +65,9 @@ impl Choice {
             KeyCode::Char('r') => self.sort = self.sort.reversed(),
             KeyCode::Char('+') => self.interval = longer(self.interval),
             KeyCode::Char('-') => self.interval = shorter(self.interval),
-            _ => return Outcome::Stay,
+            _ => return AfterKey::Stay,
         }
-        Outcome::Redraw
+        AfterKey::Redraw
     }
 }
 
@@ -134,17 +134,17 @@ mod tests {
                 },
             ),
         ] {
-            assert_eq!(now.press(&key(pressed)), Outcome::Redraw);
+            assert_eq!(now.press(&key(pressed)), AfterKey::Redraw);
             assert_eq!(now, expect, "{pressed}");
             now = choice();
         }
-        assert_eq!(now.press(&key('x')), Outcome::Stay);
-        assert_eq!(now.press(&key('c')), Outcome::Stay);
-        assert_eq!(now.press(&Event::Resize(80, 24)), Outcome::Redraw);
+        assert_eq!(now.press(&key('x')), AfterKey::Stay);
+        assert_eq!(now.press(&key('c')), AfterKey::Stay);
+        assert_eq!(now.press(&Event::Resize(80, 24)), AfterKey::Redraw);
         assert_eq!(now, choice());
-        assert_eq!(now.press(&key('q')), Outcome::Leave);
+        assert_eq!(now.press(&key('q')), AfterKey::Leave);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(now.press(&Event::Key(interrupt)), Outcome::Leave);
+        assert_eq!(now.press(&Event::Key(interrupt)), AfterKey::Leave);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Meter {
 
     fn view(&self, earlier: &Reading, later: &Reading) -> View {
         let seconds = (later.at.saturating_sub(earlier.at)).as_secs_f64();
-        let step = |earlier, later| Step {
+        let step = |earlier, later| Interval {
             earlier,
             later,
             seconds,
@@ -151,13 +151,13 @@ impl Meter {
 }
 
 /// Two pages and the time between them.
-struct Step<'a> {
+struct Interval<'a> {
     earlier: &'a Samples,
     later: &'a Samples,
     seconds: f64,
 }
 
-impl Step<'_> {
+impl Interval<'_> {
     /// Growth of a counter.
     fn grown(&self, name: &str) -> Option<f64> {
         growth(self.earlier.value(name)?, self.later.value(name)?)
@@ -206,7 +206,7 @@ pub(super) fn quantile(of: f64, buckets: &[Bucket]) -> Option<f64> {
     Some(lower + (upper - lower) * (rank - before) / (below - before))
 }
 
-fn shard_row(name: &str, step: &Step<'_>, cpu: Option<f64>, stuck: Option<f64>) -> Row {
+fn shard_row(name: &str, step: &Interval<'_>, cpu: Option<f64>, stuck: Option<f64>) -> Row {
     let latency = "http_request_duration_seconds";
     let now = |name| step.later.value(name);
     let mean_batch = || {
@@ -234,7 +234,7 @@ fn shard_row(name: &str, step: &Step<'_>, cpu: Option<f64>, stuck: Option<f64>) 
     }
 }
 
-fn tenant_rows(step: &Step<'_>) -> Vec<Row> {
+fn tenant_rows(step: &Interval<'_>) -> Vec<Row> {
     let tenants = step.later.by(TENANT_COUNTERS[0], "tenant");
     let row = |name: &str| {
         let grown = |counter| {

@@ -1,7 +1,7 @@
 //! The live screen: draws, waits for keys and for the next reading, and leaves the terminal as it was, however it ends — by a
 //! key, a signal, a failure or a panic.
 
-use super::keys::{Choice, Motion, Outcome};
+use super::keys::{AfterKey, Choice, Motion};
 use super::rates::{Meter, View};
 use super::source::Source;
 use super::table::{self, Kind, Line};
@@ -31,7 +31,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Runs until the user leaves.
 pub(super) fn run(mut source: Source, interval: Duration) -> CommandResult {
-    // Refusals are told on the usual screen, where they stay.
+    // Refusals are printed on the usual screen, where they stay.
     let mut meter = Meter::default();
     let mut said = None;
     let mut view = meter.take(source.read()?);
@@ -84,9 +84,9 @@ fn wait(due: Option<Instant>, ended: &AtomicBool, choice: &mut Choice) -> io::Re
             continue;
         }
         match choice.press(&event::read()?) {
-            Outcome::Leave => return Ok(Wake::Leave),
-            Outcome::Redraw => return Ok(Wake::Redraw),
-            Outcome::Stay => {}
+            AfterKey::Leave => return Ok(Wake::Leave),
+            AfterKey::Redraw => return Ok(Wake::Redraw),
+            AfterKey::Stay => {}
         }
     }
 }
@@ -102,7 +102,7 @@ fn ended_by_signal() -> io::Result<Arc<AtomicBool>> {
     let mut terminate = signal(SignalKind::terminate())?;
     drop(inside);
     let ended = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&ended);
+    let flag = Arc::clone(&ended);
     std::thread::Builder::new().spawn(move || {
         runtime.block_on(async {
             tokio::select! {
@@ -111,7 +111,7 @@ fn ended_by_signal() -> io::Result<Arc<AtomicBool>> {
                 _ = terminate.recv() => {}
             }
         });
-        told.store(true, Ordering::Relaxed);
+        flag.store(true, Ordering::Relaxed);
     })?;
     Ok(ended)
 }

@@ -11,7 +11,7 @@ use crate::wal::survey::{Bodies, Survey};
 use crate::wal::{DirArgs, show};
 use clap::Args;
 use flk_dataplane::wal::name::LogId;
-use flk_dataplane::wal::scan::Verdict;
+use flk_dataplane::wal::scan::LogVerdict;
 use serde_json::json;
 
 const EXAMPLES: &str = "\
@@ -176,7 +176,7 @@ impl Listing<'_> {
                 continue;
             }
             match end.verdict {
-                Verdict::Unsupported { .. } => newer = true,
+                LogVerdict::Unsupported { .. } => newer = true,
                 _ => sound &= end.verdict.is_sound(),
             }
             let text = show::end_text(&survey, &end);

@@ -5,7 +5,7 @@ use crate::wal::row::Row;
 use crate::wal::survey::Survey;
 use flk_dataplane::wal::files::NumberedFile;
 use flk_dataplane::wal::manifest::{LogEntry, SegmentEntry, SegmentState};
-use flk_dataplane::wal::scan::{LogEnd, Verdict};
+use flk_dataplane::wal::scan::{LogEnd, LogVerdict};
 use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -155,18 +155,18 @@ pub(super) fn end_text(survey: &Survey<'_>, end: &LogEnd) -> String {
         count => format!("{count} batches up to {}", end.last),
     };
     match &end.verdict {
-        Verdict::Whole | Verdict::TornTail { .. } if survey.is_live() && end.batches == 0 => {
+        LogVerdict::Whole | LogVerdict::TornTail { .. } if survey.is_live() && end.batches == 0 => {
             "no batches yet; a gateway has it open".to_owned()
         }
-        Verdict::Whole | Verdict::TornTail { .. } if survey.is_live() => {
+        LogVerdict::Whole | LogVerdict::TornTail { .. } if survey.is_live() => {
             format!("{upto} whole, and it is being written")
         }
-        Verdict::Whole => upto,
-        Verdict::TornTail { .. } => format!(
+        LogVerdict::Whole => upto,
+        LogVerdict::TornTail { .. } => format!(
             "{}; {upto} whole; the next start cuts it, and nothing acknowledged is lost",
             end.verdict
         ),
-        Verdict::Damage(damage) => format!("damage in {damage}; {upto} whole before that"),
+        LogVerdict::Damage(damage) => format!("damage in {damage}; {upto} whole before that"),
         verdict => format!("{verdict}; {upto} whole before that"),
     }
 }

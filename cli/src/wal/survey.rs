@@ -11,7 +11,7 @@ use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::LogId;
 use flk_dataplane::wal::packed::SegmentFile;
 use flk_dataplane::wal::record::Entry;
-use flk_dataplane::wal::scan::{LogEnd, LogSource, Verdict, read_log, run_ready};
+use flk_dataplane::wal::scan::{LogEnd, LogSource, LogVerdict, read_log, run_ready};
 
 /// How often the end of a log in use is read again before damage is believed.
 pub(crate) const LIVE_ATTEMPTS_MAX: u32 = 5;
@@ -112,7 +112,7 @@ impl Survey<'_> {
     /// The result if a read were not ready, which does not happen with plain files.
     fn nothing_read(&self) -> LogEnd {
         LogEnd {
-            verdict: Verdict::Unreadable {
+            verdict: LogVerdict::Unreadable {
                 ordinal: 0,
                 errno: flk_dataplane::io::Errno::EIO,
             },

@@ -17,7 +17,7 @@ use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::{Manifest, SliceEntry};
 use flk_dataplane::wal::name::{LogId, Sequence};
-use flk_dataplane::wal::scan::{LogEnd, MadeBytes, ReadAt, Verdict, run_ready, stated_bytes};
+use flk_dataplane::wal::scan::{LogEnd, LogVerdict, MadeBytes, ReadAt, run_ready, stated_bytes};
 use flk_dataplane::wal::secret::Secret;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -278,29 +278,29 @@ fn log_findings(mut survey: Survey<'_>) -> (Vec<Finding>, Sequence) {
 }
 
 /// The segment that a verdict calls damaged.
-fn damaged_at(verdict: &Verdict) -> Option<u32> {
+fn damaged_at(verdict: &LogVerdict) -> Option<u32> {
     match verdict {
-        Verdict::Damage(damage) => Some(damage.ordinal),
-        Verdict::Unreadable { ordinal, .. } => Some(*ordinal),
+        LogVerdict::Damage(damage) => Some(damage.ordinal),
+        LogVerdict::Unreadable { ordinal, .. } => Some(*ordinal),
         _ => None,
     }
 }
 
 fn log_finding(survey: &Survey<'_>, end: &LogEnd) -> Finding {
     let state = match &end.verdict {
-        Verdict::Unsupported { .. } => State::Newer,
+        LogVerdict::Unsupported { .. } => State::Newer,
         verdict if !verdict.is_sound() => State::Damaged,
         _ if survey.is_live() => State::InUse,
-        Verdict::TornTail { .. } => State::Torn,
+        LogVerdict::TornTail { .. } => State::Torn,
         _ => State::Whole,
     };
     let ordinal = match &end.verdict {
-        Verdict::Damage(damage) => Some(damage.ordinal),
-        Verdict::Unreadable { ordinal, .. }
-        | Verdict::Unsupported { ordinal, .. }
-        | Verdict::StaleManifest { ordinal, .. }
-        | Verdict::TornTail { ordinal, .. } => Some(*ordinal),
-        Verdict::Whole => None,
+        LogVerdict::Damage(damage) => Some(damage.ordinal),
+        LogVerdict::Unreadable { ordinal, .. }
+        | LogVerdict::Unsupported { ordinal, .. }
+        | LogVerdict::StaleManifest { ordinal, .. }
+        | LogVerdict::TornTail { ordinal, .. } => Some(*ordinal),
+        LogVerdict::Whole => None,
     };
     let segment = survey
         .log

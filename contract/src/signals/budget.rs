@@ -1,6 +1,6 @@
 //! The budget that claimed D̂, r and coherence imply. It never looks at a claimed budget.
 
-use crate::{number::round9, verify::Params};
+use crate::{number::round9, params::Params};
 
 /// `base + α(1−r) + β·max(0, D̂−D0) + γ·coh★`, clamped to 0…1 and rounded to nine decimals.
 pub fn budget(d_hat: f64, r: f64, coh_star: f64, params: &Params) -> f64 {

@@ -9,7 +9,7 @@ use curve25519_dalek::{
 };
 use sha2::{Digest as _, Sha512};
 
-use super::keys::KeyError;
+use super::key_error::KeyError;
 
 /// A valid public key: canonical and of prime order.
 #[derive(Clone)]

@@ -2,15 +2,17 @@
 //! never leave this module as text, and a refusal says nothing that would help a forger.
 
 mod ed25519;
+mod key_error;
 mod keys;
 mod scheme;
 mod stack;
 mod verify;
 
 pub use ed25519::PublicKey;
+pub use key_error::KeyError;
 pub use keys::{
-    HMAC_KEY_BYTES_ADVISED, KEYS_COUNT_MAX, KeyError, KeyId, KeySet, KeySetBuilder, SigningKey,
-    VerifyingKey, key_text_of_file,
+    HMAC_KEY_BYTES_ADVISED, KEYS_COUNT_MAX, KeyId, KeySet, KeySetBuilder, SigningKey, VerifyingKey,
+    key_text_of_file,
 };
 pub use scheme::{Algorithm, Scheme, UnknownScheme};
 pub use stack::wipe_stack;

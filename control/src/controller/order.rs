@@ -11,7 +11,7 @@ use std::fmt;
 use tokio::sync::{mpsc, oneshot};
 
 /// Where an answer goes.
-pub(super) type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
+pub(super) type ReplyTo<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// A question or an order.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub enum Order {
         /// Who wants it.
         by: Actor,
         /// Told what came of it.
-        done: Answer<Outcome>,
+        done: ReplyTo<OrderResult>,
     },
     /// Publish the content of an earlier snapshot.
     Rollback {
@@ -30,20 +30,20 @@ pub enum Order {
         /// Who wants it.
         by: Actor,
         /// Told what came of it.
-        done: Answer<Outcome>,
+        done: ReplyTo<OrderResult>,
     },
     /// The document of a number.
     Document {
         /// The number.
         number: u32,
         /// Told the document.
-        done: Answer<Document>,
+        done: ReplyTo<Document>,
     },
 }
 
 /// What came of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct OrderResult {
     /// Whether another snapshot is in force now.
     pub changed: bool,
     /// The number in force.
@@ -119,7 +119,7 @@ impl Orders {
     ///
     /// # Errors
     /// It was not carried out.
-    pub async fn reload(&self, by: Actor) -> Result<Outcome, Refusal> {
+    pub async fn reload(&self, by: Actor) -> Result<OrderResult, Refusal> {
         self.give(|done| Order::Reload { by, done }).await
     }
 
@@ -127,7 +127,7 @@ impl Orders {
     ///
     /// # Errors
     /// It was not carried out.
-    pub async fn rollback(&self, to: u32, by: Actor) -> Result<Outcome, Refusal> {
+    pub async fn rollback(&self, to: u32, by: Actor) -> Result<OrderResult, Refusal> {
         self.give(|done| Order::Rollback { to, by, done }).await
     }
 
@@ -139,7 +139,7 @@ impl Orders {
         self.give(|done| Order::Document { number, done }).await
     }
 
-    async fn give<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, Refusal> {
+    async fn give<T>(&self, order: impl FnOnce(ReplyTo<T>) -> Order) -> Result<T, Refusal> {
         let (done, answer) = oneshot::channel();
         let given = self.0.send(order(done)).await;
         given.map_err(|_| Refusal::Stopping)?;

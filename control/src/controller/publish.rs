@@ -1,7 +1,7 @@
 //! One publishing from the number to the answer. Its order is the promise of the audit log: checked, recorded and synced, and
 //! only then sent.
 
-use super::{Controller, LINES_MAX, Outcome, Refusal};
+use super::{Controller, LINES_MAX, OrderResult, Refusal};
 use crate::audit::{Action, AuditError, Entry};
 use crate::diff::diff;
 use crate::events::{
@@ -96,7 +96,7 @@ impl Controller {
         content: &Document,
         by: &Actor,
         change: Change,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<OrderResult, Refusal> {
         let done = self.try_publish(status, content, by, &change).await;
         if let Err(refusal @ (Refusal::Refused { .. } | Refusal::Audit(_))) = &done {
             let content = content.content_digest().to_string();
@@ -116,7 +116,7 @@ impl Controller {
         content: &Document,
         by: &Actor,
         change: &Change,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<OrderResult, Refusal> {
         let before = self.link.document(status.in_force.number).await?;
         let Some(number) = status.last_number.checked_add(1) else {
             return Err(Refusal::Refused {
@@ -151,7 +151,7 @@ impl Controller {
         let lines = diff(&before, &document);
         tell(status.in_force.number, number, by, &lines);
         self.published.send_replace(Some(number));
-        Ok(Outcome {
+        Ok(OrderResult {
             changed: true,
             digest: digest.to_string(),
             diff: lines,

@@ -1,7 +1,7 @@
 //! Makes a WAL_DIR as a gateway leaves it after weeks of service and a `kill -9`: slices, the log that they cover, and a
 //! log that is in no slice yet. All bytes are encoded by the product's own writers; nothing is sent over HTTP.
 
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use flk_dataplane::dedup::Decided;
 use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::dedup::slice::{SliceMeta, SliceWriter};

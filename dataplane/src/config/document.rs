@@ -2,13 +2,12 @@
 //! publishes. It shows no key.
 
 use super::error::{ConfigError, Place};
-use super::file::FILE_VARIABLE;
 use super::keys;
 use super::raw::RawConfig;
 use super::secret_file::{KEY_CHARACTERS_MIN, shown_path};
 use super::secrets::Secrets;
-use super::tenants::{RawKey, RawTenant};
-use super::variables::Variable;
+use super::tenants::{DEFAULT, RawKey, RawTenant};
+use super::variables::{FILE_VARIABLE, Variable};
 use crate::driver::clock;
 use crate::snapshot::{
     Document, FORMAT, KeyDocument, LimitsDocument, LoadSecret, ParamsDocument, Source,
@@ -99,9 +98,6 @@ pub(super) fn wrong_keys(raw: &RawConfig) -> Vec<WrongKey> {
     }
     wrong
 }
-
-/// The tenant of requests that name none.
-pub(super) const DEFAULT: &str = "default";
 
 /// Whether a refusal of a document begins with this tenant.
 fn names(problem: &str, tenant: &str) -> bool {

@@ -1,10 +1,10 @@
 //! The environment as a source of settings. It takes secrets out of the block that /proc shows, and wipes its copies when it
 //! is dropped; it parses nothing.
 
-use super::file::{self, FILE_VARIABLE};
+use super::file;
 use super::flags::Flags;
 use super::unknown;
-use super::variables::{VARIABLES, Variable};
+use super::variables::{FILE_VARIABLE, VARIABLES, Variable};
 use crate::driver::environment::{self, Taken};
 use crate::snapshot::Source;
 use std::collections::BTreeSet;

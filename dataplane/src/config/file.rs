@@ -1,21 +1,16 @@
 //! The configuration file: TOML, each key with its line. It knows which keys there are and which form a value may have;
 //! what a value means is checked with all other settings.
 
-use super::error::{ConfigError, Place};
+use super::error::ConfigError;
 use super::secret_file::{ReadError, read_regular, shown_path};
 use super::set::Typed;
 use super::tenants::{self, RawTenant};
+use super::toml_file::{FILE_ALLOWED, File};
 use super::unknown::nearest;
-use super::variables::{VARIABLES, Variable};
+use super::variables::{FILE_VARIABLE, VARIABLES, Variable};
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-/// The variable that names the file.
-pub const FILE_VARIABLE: &str = "FLK_CONFIG";
-
-/// What a configuration file may be.
-const FILE_ALLOWED: &str = "a TOML file as flk config init writes it";
 
 /// A larger file is none of ours.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -27,12 +22,6 @@ pub(super) struct Found {
     pub(super) tenants: Vec<RawTenant>,
     /// In the order of their lines.
     pub(super) mistakes: Vec<ConfigError>,
-}
-
-/// A file that is being read.
-pub(super) struct File<'a> {
-    path: &'a Path,
-    text: &'a str,
 }
 
 /// The text of a configuration file. Whatever reads such a file reads it here.
@@ -137,26 +126,6 @@ impl File<'_> {
             None => "no such setting".to_owned(),
         };
         self.error(at, name, problem)
-    }
-
-    pub(super) fn error(&self, at: usize, key: &str, problem: String) -> ConfigError {
-        ConfigError {
-            variable: FILE_VARIABLE,
-            place: Some(Box::new(self.place(at, key))),
-            argument: None,
-            value: None,
-            problem,
-            allowed: FILE_ALLOWED,
-        }
-    }
-
-    pub(super) fn place(&self, at: usize, key: &str) -> Place {
-        let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        Place {
-            path: self.path.to_owned(),
-            line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
-            key: key.to_owned(),
-        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! Settings as arguments of the command line: `--http.port=9090` or `--http.port 9090`, with the keys of the configuration
 //! file. They outweigh the environment.
 
-use super::file::FILE_VARIABLE;
 use super::unknown::nearest;
-use super::variables::{VARIABLES, Variable};
+use super::variables::{FILE_VARIABLE, VARIABLES, Variable};
 
 /// What was given as arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! The format of log lines before the settings are checked: a start that is refused says so in the format that was asked for.
 //! It refuses nothing, and reads only the one setting.
 
-use super::file::{self, FILE_VARIABLE};
-use super::variables::Variable;
+use super::file;
+use super::variables::{FILE_VARIABLE, Variable};
 use crate::logs::Format;
 use std::path::Path;
 

@@ -64,7 +64,7 @@ impl Mended {
         }
     }
 
-    /// A secret whose file could not be read is not told a second time as one that is missing.
+    /// A secret whose file could not be read is not reported a second time as one that is missing.
     fn note(&mut self, error: ConfigError, variable: Option<&Variable>) {
         let file = variable.and_then(|it| it.file_name());
         let is_known = |it: &ConfigError| {

@@ -10,7 +10,9 @@ mod file;
 mod flags;
 mod keys;
 mod logs;
+mod masked;
 mod mended;
+mod opened;
 mod pass;
 mod pipes;
 mod raw;
@@ -20,6 +22,7 @@ mod secrets;
 mod set;
 mod tenants;
 pub mod time;
+mod toml_file;
 mod toml_table;
 mod traces;
 pub mod units;
@@ -31,21 +34,20 @@ pub use control::ControlSettings;
 pub use document::shown_source;
 pub use environment::{Environment, is_setting, names_of_keys};
 pub use error::{ConfigError, Place};
-pub use file::{FILE_VARIABLE, text_of_file};
+pub use file::text_of_file;
 pub use flags::Flags;
 pub use logs::log_format_of_start;
 pub use mended::Mended;
+pub use opened::{form_of, read as read_secret};
 pub use pipes::read_pipes;
-pub use raw::{Origin, RawConfig};
-pub use secret_file::{
-    ReadError, SecretPath, form_of, open as open_file, read as read_secret, read_once, read_open,
-    shown_path,
-};
+pub use raw::RawConfig;
+pub use secret_file::{ReadError, SecretPath, open as open_file, read_once, read_open, shown_path};
 pub use secrets::Secrets;
+pub use set::Origin;
 pub use tenants::PARAMS_NUMBERS;
 pub use traces::{Endpoint, OtlpHeaders, OtlpSettings};
 pub use unknown::{unread_of_otel, warnings};
-pub use variables::{VARIABLES, Variable};
+pub use variables::{FILE_VARIABLE, VARIABLES, Variable};
 pub use wal_secret::{SecretFileError, read as read_wal_secret};
 
 use crate::driver::affinity::is_cores;

@@ -1,6 +1,7 @@
 //! One pass over files of secrets. A document with many keys is read, decrypted and verified once in it, so all keys that are
 //! taken from it are of one state of the document. What was opened is wiped when the pass ends; it never outlives it.
 
+use super::opened::open_bytes;
 use super::sealed::age::Identity;
 use super::sealed::{AgeKeys, Form, SealedError, sops};
 use super::secret_file::{self, SecretPath};
@@ -30,7 +31,7 @@ impl Pass {
         &self.keys
     }
 
-    /// The text of a secret, as [`secret_file::read`] has it.
+    /// The text of a secret, as [`super::read_secret`] has it.
     pub(super) fn read(
         &self,
         secret: &SecretPath,
@@ -52,7 +53,7 @@ impl Pass {
                     .insert(secret.path.clone(), known);
                 Ok((value(&document, secret, || Ok(identities))?, Some(form)))
             }
-            _ => secret_file::open_bytes(bytes, secret, &self.keys),
+            _ => open_bytes(bytes, secret, &self.keys),
         }
     }
 }

@@ -4,13 +4,14 @@
 
 use super::environment::Environment;
 use super::error::ConfigError;
-use super::file::{self, FILE_VARIABLE};
+use super::file;
 use super::flags::Flags;
+use super::opened;
 use super::raw::age_keys;
 use super::sealed::AgeKeys;
-use super::secret_file::{self, SecretPath, shown_path};
+use super::secret_file::{SecretPath, shown_path};
 use super::set::SECRET_FILE_ALLOWED;
-use super::variables::{VARIABLES, Variable};
+use super::variables::{FILE_VARIABLE, VARIABLES, Variable};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -40,15 +41,13 @@ pub fn read_pipes(
         }
         let keys = keys(environment, flags);
         let (text, _) =
-            secret_file::read_pipe(&SecretPath::typed(&path), &keys).map_err(|problem| {
-                ConfigError {
-                    variable: file_name,
-                    place: None,
-                    argument,
-                    value: Some(shown_path(Path::new(&path))),
-                    problem,
-                    allowed: SECRET_FILE_ALLOWED,
-                }
+            opened::read_pipe(&SecretPath::typed(&path), &keys).map_err(|problem| ConfigError {
+                variable: file_name,
+                place: None,
+                argument,
+                value: Some(shown_path(Path::new(&path))),
+                problem,
+                allowed: SECRET_FILE_ALLOWED,
             })?;
         environment.put(variable.name(), text.as_bytes());
         environment.put(file_name, b"");

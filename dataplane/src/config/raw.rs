@@ -1,18 +1,17 @@
 //! The texts of all settings and where they come from, and the parsing of numbers, sizes and durations.
 
 use super::STAND_IN_KEY;
-use super::document::DEFAULT;
 use super::environment::Environment;
-use super::error::{ConfigError, Place};
-use super::file::{self, FILE_VARIABLE};
+use super::error::ConfigError;
+use super::file;
 use super::flags::Flags;
 use super::pass::Pass;
 use super::sealed::{AgeKeys, Form};
 use super::secret_file::SecretPath;
-use super::set::{Set, Typed};
-use super::tenants::RawTenant;
+use super::set::{Origin, Set, Typed};
+use super::tenants::{DEFAULT, RawTenant};
 use super::units;
-use super::variables::{VARIABLES, Variable};
+use super::variables::{FILE_VARIABLE, VARIABLES, Variable};
 use crate::snapshot::Source;
 use flk_contract::Scheme;
 use std::fmt::Display;
@@ -20,30 +19,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
-
-/// Where the value of a setting comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// It is not set.
-    Default,
-    /// A variable of the environment, or what stands for it.
-    Environment(&'static str),
-    /// A line of the configuration file.
-    File(Place),
-    /// An argument of the command line, by its key.
-    Argument(&'static str),
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Origin::Default => out.write_str("default"),
-            Origin::Environment(name) => write!(out, "environment: {name}"),
-            Origin::File(place) => write!(out, "{place}"),
-            Origin::Argument(key) => write!(out, "argument: --{key}"),
-        }
-    }
-}
 
 /// The texts of all settings that are set.
 pub struct RawConfig {

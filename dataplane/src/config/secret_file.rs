@@ -1,7 +1,6 @@
-//! Files that hold secrets, as container platforms mount them: plain, or encrypted for an age identity. What is read is never
-//! shown; errors name the file. No copy of a secret outlives what is returned.
+//! Files that hold secrets, as container platforms mount them: plain, or encrypted (which is opened elsewhere). What is read is
+//! never shown; errors name the file. No copy of a secret outlives what is returned.
 
-use super::sealed::{self, AgeKeys, Form};
 use crate::logs::redact::holds_identity;
 use std::fmt;
 use std::fs::File;
@@ -117,54 +116,18 @@ impl fmt::Display for SecretPath {
     }
 }
 
-/// The text of a secret: all of a plain file, or what an encrypted one holds, but one line end at its end. Wiped when it is
-/// dropped. Besides it, how the file is encrypted.
-///
-/// # Errors
-/// What is wrong with the file, in words.
-pub fn read(
-    secret: &SecretPath,
-    keys: &AgeKeys,
-) -> Result<(Zeroizing<String>, Option<Form>), String> {
-    open_bytes(read_bytes(&secret.path)?, secret, keys)
-}
-
-/// The same of a pipe that a start reads once, before it does anything else: its writer may ask for a passphrase first.
-///
-/// # Errors
-/// Why not.
-pub(super) fn read_pipe(
-    secret: &SecretPath,
-    keys: &AgeKeys,
-) -> Result<(Zeroizing<String>, Option<Form>), String> {
-    let bytes = read_bounded(&secret.path, SEALED_BYTES_MAX, PIPE_WAIT_OF_COMMANDS_MAX);
-    open_bytes(bytes.map_err(|error| error.to_string())?, secret, keys)
-}
-
 /// All bytes of a secret's file or pipe.
 pub(super) fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let bytes = read_bounded(path, SEALED_BYTES_MAX, PIPE_WAIT_MAX);
     bytes.map_err(|error| error.to_string())
 }
 
-/// The text of a secret whose file has these bytes, and how it is encrypted.
-pub(super) fn open_bytes(
-    bytes: Zeroizing<Vec<u8>>,
-    secret: &SecretPath,
-    keys: &AgeKeys,
-) -> Result<(Zeroizing<String>, Option<Form>), String> {
-    let form = Form::of(&bytes);
-    let opened = sealed::open(bytes, secret.entry.as_deref(), keys);
-    let text = text_of(&opened.map_err(|error| error.to_string())?)?;
-    Ok((text, form))
+/// The bytes of a regular file that may be encrypted.
+pub(super) fn read_sealed(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    read_regular(path, SEALED_BYTES_MAX)
 }
 
-/// How a file is encrypted; nothing: it is plain, or cannot be read. A pipe is left as it is: reading would empty it.
-pub fn form_of(path: &Path) -> Option<Form> {
-    Form::of(&read_regular(path, SEALED_BYTES_MAX).ok()?)
-}
-
-/// The same of a file that is never encrypted, and is read whenever something is to be opened with it.
+/// The text of a file that is never encrypted, and is read whenever something is to be opened with it.
 pub(super) fn read_plain(path: &Path) -> Result<Zeroizing<String>, String> {
     let bytes = read_regular(path, SECRET_BYTES_MAX);
     text_of(&bytes.map_err(|error| error.to_string())?)
@@ -201,7 +164,7 @@ pub fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// The same; a text that is an identity and no path is told as that.
+/// The same; a text that is an identity and no path is reported as that.
 fn open_named(path: &Path) -> Result<File, ReadError> {
     open(path).map_err(|error| match holds_identity(&path.to_string_lossy()) {
         true => ReadError::Identity,
@@ -278,6 +241,8 @@ fn read_all(
 
 #[cfg(test)]
 mod tests {
+    use super::super::opened::{form_of, read};
+    use super::super::sealed::AgeKeys;
     use super::*;
     use std::process::Command;
 

@@ -3,12 +3,35 @@
 
 use super::error::{ConfigError, Place};
 use super::pass::Pass;
-use super::raw::Origin;
 use super::sealed::{self, Form};
 use super::secret_file::{self, SecretPath, shown_path};
 use super::variables::Variable;
 use std::path::Path;
 use zeroize::Zeroizing;
+
+/// Where the value of a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is not set.
+    Default,
+    /// A variable of the environment, or what stands for it.
+    Environment(&'static str),
+    /// A line of the configuration file.
+    File(Place),
+    /// An argument of the command line, by its key.
+    Argument(&'static str),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Default => out.write_str("default"),
+            Origin::Environment(name) => write!(out, "environment: {name}"),
+            Origin::File(place) => write!(out, "{place}"),
+            Origin::Argument(key) => write!(out, "argument: --{key}"),
+        }
+    }
+}
 
 /// A text and where it was typed.
 #[derive(Clone, PartialEq, Eq)]

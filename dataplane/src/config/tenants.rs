@@ -2,11 +2,14 @@
 //! published is the snapshot's to say.
 
 use super::error::{ConfigError, Place};
-use super::file::File;
+use super::toml_file::File;
 use super::toml_table::{Table, tables_of};
 use crate::snapshot::{LimitsDocument, ParamsDocument, Source};
 use flk_contract::Params;
 use toml::de::DeValue;
+
+/// The tenant of requests that name none.
+pub(super) const DEFAULT: &str = "default";
 
 /// A tenant as typed.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,9 @@
 //! Reading a table of the configuration file member by member, each error with its line. It knows no setting.
 
 use super::error::{ConfigError, Place};
-use super::file::{FILE_VARIABLE, File};
+use super::toml_file::File;
 use super::unknown::nearest;
+use super::variables::FILE_VARIABLE;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

@@ -1,8 +1,7 @@
 //! Warns of variables that look like settings and are not: a misspelt name would otherwise silently leave the default in
 //! force. It sees only names, never values.
 
-use super::file::FILE_VARIABLE;
-use super::variables::VARIABLES;
+use super::variables::{FILE_VARIABLE, VARIABLES};
 use std::collections::BTreeSet;
 
 /// Prefixes of settings.

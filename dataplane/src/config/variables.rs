@@ -3,6 +3,9 @@
 use super::secret_file::shown_path;
 use std::path::Path;
 
+/// The variable that names the configuration file. It is no setting: a file cannot name another one.
+pub const FILE_VARIABLE: &str = "FLK_CONFIG";
+
 macro_rules! variables {
     ($($(#[doc = $doc:literal])* $variant:ident $name:literal $key:literal $secret:literal $default:literal $allowed:literal;)*) => {
         /// A setting of the data plane.

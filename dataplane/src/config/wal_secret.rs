@@ -7,7 +7,7 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Permissions that nobody but the owner may have: to change it, and all of users outside of its group.
+/// Permissions that only the owner may have: to change it, and all of users outside of its group.
 const OF_OTHERS: u32 = 0o027;
 /// Permissions of its group.
 const OF_GROUP: u32 = 0o070;

@@ -358,7 +358,7 @@ impl Owner {
         effects.reads.push(ReadWanted { id, file, offset });
     }
 
-    /// The key has no outcome: look-ups at the head of the queue are told that, then the first claim wins. A clock so near its
+    /// The key has no outcome: look-ups at the head of the queue are answered that, then the first claim wins. A clock so near its
     /// end that an expiry cannot be written down grants nothing.
     fn grant(&mut self, pending: PendingId, now_s: u32, effects: &mut Effects) {
         while let Some(by) = self.claims.pop_look(pending) {

@@ -40,7 +40,7 @@ impl KeyHash {
         key_behind(hash_part(self.prepared, tenant), pcs_id)
     }
 
-    /// A number of a client's address that nobody can aim at.
+    /// A number of a client's address that no client can aim at.
     pub fn address(&self, address: u64) -> u16 {
         let mut hasher = self.prepared;
         // No tenant's name is as long: this is the hash of no record.

@@ -1,16 +1,28 @@
 //! De-duplication: which outcome a key has. The owner of a key arbitrates claims in memory; what is durable is in the
 //! log and in sealed slices.
 
-pub mod claims;
-pub mod context;
-mod decided;
-pub mod entry;
-pub mod filter;
+// A claim: what it is about, and how its receiver and its owner talk.
 pub mod key;
-pub mod order;
+
+pub mod context;
+
+mod decided;
+
 pub mod protocol;
-pub mod slice;
+
+// Its owner arbitrates it: in flight, then durable in the table.
+pub mod claims;
+
+pub mod order;
+
 pub mod table;
+
+pub mod entry;
+
+// What is sealed.
+pub mod slice;
+
+pub mod filter;
 
 pub use self::decided::{Decided, DecidedRecord};
 

@@ -52,7 +52,7 @@ pub enum ToOwner {
         /// Seal epoch of the segment that holds the decision.
         epoch: Epoch,
     },
-    /// A client asks for the stored outcome. It claims nothing and leaves nothing: a key that nobody claimed stays unknown.
+    /// A client asks for the stored outcome. It claims nothing and leaves nothing: a key without a claim stays unknown.
     /// Answered by one [`Looked`].
     Look {
         /// The look-up at the shard that was asked.

@@ -216,15 +216,15 @@ impl Shared {
 
     /// The loop of the writer, until the process ends.
     fn write_all_to(&self, out: BorrowedFd<'_>) {
-        let mut told_count = 0;
+        let mut reported_count = 0;
         loop {
             let line = self.take();
             let dropped_count = self.dropped.load(Ordering::Relaxed);
-            let news = dropped_count - told_count;
+            let news = dropped_count - reported_count;
             if news > 0 {
                 let lost = whole(&(self.own_lines.dropped)(news), clock::now());
                 if write(out, lost.as_bytes()).is_ok() {
-                    told_count = dropped_count;
+                    reported_count = dropped_count;
                 }
             }
             if write(out, line.as_bytes()).is_err() {

@@ -52,7 +52,7 @@ fn make_directory(
     builder.create(&path)?;
     for parent in path.ancestors().skip(1) {
         match sync(parent) {
-            // A parent that this process may not open, or that cannot be synced, was made by somebody else.
+            // A parent that this process may not open, or that cannot be synced, was made by another user.
             Err(error) if !parent.starts_with(&above) && is_closed_to_us(&error) => {}
             synced => synced?,
         }

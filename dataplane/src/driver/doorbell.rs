@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 #[derive(Debug)]
 pub struct Doorbell {
     asleep: AtomicBool,
-    told_to_end: AtomicBool,
+    is_asked_to_end: AtomicBool,
     eventfd: OwnedFd,
     ring: OnceLock<OwnedFd>,
 }
@@ -33,7 +33,7 @@ impl Doorbell {
         })?;
         Ok(Doorbell {
             asleep: AtomicBool::new(false),
-            told_to_end: AtomicBool::new(false),
+            is_asked_to_end: AtomicBool::new(false),
             eventfd,
             ring: OnceLock::new(),
         })
@@ -84,7 +84,7 @@ impl Doorbell {
     pub(crate) fn may_sleep(&self, nothing_waits: impl FnOnce() -> bool) -> bool {
         self.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        let may = nothing_waits() && !self.told_to_end();
+        let may = nothing_waits() && !self.is_asked_to_end();
         if !may {
             self.woke_up();
         }
@@ -98,13 +98,13 @@ impl Doorbell {
 
     /// Asks the thread behind the bell to leave its loop.
     pub fn tell_to_end(&self) {
-        self.told_to_end.store(true, Ordering::Relaxed);
+        self.is_asked_to_end.store(true, Ordering::Relaxed);
         self.ring_if_asleep();
     }
 
     /// Whether [`Doorbell::tell_to_end`] was called.
-    pub(crate) fn told_to_end(&self) -> bool {
-        self.told_to_end.load(Ordering::Relaxed)
+    pub(crate) fn is_asked_to_end(&self) -> bool {
+        self.is_asked_to_end.load(Ordering::Relaxed)
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Sandbox {
     no_new_privs: bool,
 }
 
-/// Restricts the calling thread and all that it starts from now on. What the kernel does not have is left out, and told by
+/// Restricts the calling thread and all that it starts from now on. What the kernel does not have is left out, and reported by
 /// the text of what is returned.
 pub fn enter(accessible: &Accessible<'_>) -> Sandbox {
     let landlock = restrict(accessible).map_err(|error| error.to_string());

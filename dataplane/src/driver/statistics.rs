@@ -4,7 +4,7 @@
 use super::line_socket::ASK_FOR_STATISTICS;
 use crate::stats::exposition::{self, Format};
 use crate::stats::page::{Header, Layout, NAME, PageError, Parts};
-use crate::stats::tenants::tenant_name;
+use crate::stats::tenant_name;
 use crate::stats::{KeeperStats, ObservedStats, ProcessStats, ShardStats, Stats, Traces};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -28,7 +28,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub struct Published {
     /// What this process writes.
     pub stats: Stats,
-    /// The memory, for whoever is to read it.
+    /// The memory, for a process that is to read it.
     pub memory: OwnedFd,
 }
 

@@ -260,7 +260,7 @@ struct KeeperExecutor<K, S> {
     drain_delay: Duration,
     stop_bound: Duration,
     manager: Arc<ServiceManager>,
-    /// When the manager is told next that this process lives.
+    /// When the manager is notified next that this process lives.
     alive_due_us: u64,
     say: S,
     events: Vec<KeeperEvent>,

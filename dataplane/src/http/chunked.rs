@@ -7,8 +7,9 @@
 
 use super::fields::looks_like_framing;
 use super::framing::{FramingStop, byte_at, line_end, offence, read_fields};
-use super::head::{HttpLimits, Span};
+use super::head::HttpLimits;
 use super::problem::Problem;
+use super::request::Span;
 
 /// Most hex digits of a chunk's size.
 const SIZE_DIGITS_MAX: usize = 8;

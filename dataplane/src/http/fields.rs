@@ -2,8 +2,8 @@
 //! values while the head is read. Contradictions between fields are found at the end of the head, in `head`.
 
 use super::ascii::{self, HOST, TENANT, TOKEN};
-use super::head::{ContentType, Span, TenantHeader};
 use super::problem::Problem;
+use super::request::{ContentType, Span, TenantHeader};
 
 /// Longest tenant name, in bytes.
 const TENANT_BYTES_MAX: usize = 64;

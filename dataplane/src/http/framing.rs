@@ -2,8 +2,8 @@
 //! header fields. It knows no header by name.
 
 use super::ascii::{self, TOKEN};
-use super::head::Span;
 use super::problem::Problem;
+use super::request::Span;
 
 /// Why reading stopped before the end of a head or of a chunked body.
 pub(super) enum FramingStop {

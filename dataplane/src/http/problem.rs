@@ -1,7 +1,7 @@
 //! The table of all refusals: status, stable `code`, stable number in the log, and a text that says what to do. A problem
 //! carries nothing from the request, so no response can echo a payload.
 
-use super::head::Target;
+use super::request::Target;
 use flk_contract::parse::{Field, Malformed, MalformedCode};
 
 /// Makes the enum, its look-ups and the JSON body of each row from one table.

@@ -3,8 +3,8 @@
 
 use super::ascii::{self, TARGET, TOKEN};
 use super::framing::{FramingStop, byte_at, line_end, offence};
-use super::head::{IdInPath, Method, Span, Target};
 use super::problem::Problem;
+use super::request::{IdInPath, Method, Span, Target};
 
 /// What stands before the id in the path of an outcome.
 const OUTCOME_PATH: &[u8] = b"/v1/pcs/";

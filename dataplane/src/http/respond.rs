@@ -2,8 +2,8 @@
 //! whether the connection stays open come from the caller.
 
 use super::date::Date;
-use super::head::Method;
 use super::problem::Problem;
+use super::request::Method;
 use super::route::Allowed;
 
 /// The interim response to `Expect: 100-continue`, sent once a request is admitted.

@@ -1,8 +1,9 @@
 //! Routing by head: chooses the handler of a request, or the problem that answers it before its body is read. It never
 //! looks at a body, a key or a rate.
 
-use super::head::{BodyRest, ContentType, Head, IdInPath, Method, Span, Target, TenantHeader};
+use super::head::{BodyRest, Head};
 use super::problem::Problem;
+use super::request::{ContentType, IdInPath, Method, Span, Target, TenantHeader};
 
 /// To keep the connection after a refusal, a remaining body of at most this length is read and discarded.
 pub const SKIPPED_BODY_BYTES_MAX: u64 = 64 * 1024;

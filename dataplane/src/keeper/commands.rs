@@ -1,12 +1,12 @@
 //! Commands from `keeper.sock`: one line `flk1 <verb> …` in, one line out, `ok …` or `error …`. A command never outlives
 //! its reply, except a pin.
 
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::holds;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::retain::Deletion;
-use crate::keeper::serve::Service;
 use crate::keeper::slice_memory::slices_bytes_max;
 use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::{ExpiryClock, Shortage, ToShard};

@@ -2,12 +2,15 @@
 
 use crate::dedup::Decided;
 use crate::io::SyncMode;
-use crate::keeper::slice_memory::MemoryRoom;
+use crate::keeper::memory_room::MemoryRoom;
 use crate::stats::Stats;
 use crate::wal::secret::Secret;
 use crate::wal::segment::Region;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::sync::Arc;
+
+/// Without a cap of its own the log may take this share of the file system, in percent.
+pub(crate) const CAP_PERCENT: u64 = 80;
 
 /// What becomes of segments at the limits of a hold that is not done with them, or when their room is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +160,7 @@ pub fn wal_bytes_min(shards: u16, segment_bytes: u64) -> u64 {
 
 /// What the log may take of a file system of this size where no cap is set.
 pub fn log_bytes_of(volume_bytes: u64) -> u64 {
-    volume_bytes / 100 * crate::keeper::room::CAP_PERCENT
+    volume_bytes / 100 * CAP_PERCENT
 }
 
 #[cfg(test)]

@@ -178,9 +178,16 @@ fn close_log(log: &mut LogEntry, end: &End) {
         }
     }
     log.segments.extend(end.last);
+    assert!(
+        log.segments.is_sorted_by(|a, b| a.ordinal < b.ordinal),
+        "segments of a log stand in their order"
+    );
     let mut mark: LogEndMark = ending.end;
     if let Some(SegmentState::Last(extent)) = end.last.map(|last| last.state) {
-        assert_eq!(extent.last, mark.sequence);
+        assert_eq!(
+            extent.last, mark.sequence,
+            "a log ends with its last segment"
+        );
         mark.checksum = extent.last_checksum;
     }
     log.resolved_upto = mark.sequence;

@@ -1,9 +1,9 @@
 //! Seal epochs: when one begins, and which is the newest of which everything is in slices. Shards drop from memory what
 //! belongs to a sealed epoch, so none is reported as sealed too early, and none that was reported is taken back.
 
+use crate::keeper::Service;
 use crate::keeper::halt::Halt;
 use crate::keeper::port::KeeperOp;
-use crate::keeper::serve::Service;
 use crate::keeper::shards::ShardState;
 use crate::mesh::keeper::ToShard;
 use crate::wal::Epoch;

@@ -8,7 +8,7 @@ use crate::wal::batch::Batch;
 use crate::wal::name::{LogId, Place};
 use crate::wal::record::{Content, Decision, Entry};
 use flk_contract::hash::hex32;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::collections::BTreeSet;
 
 /// The process's dictionary of parameter-set versions: an entry's number is its place in the list.

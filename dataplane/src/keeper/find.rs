@@ -16,7 +16,7 @@ use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::record::{Content, Entry};
 use crate::wal::scan::ReadAt;
 use flk_contract::hash::hex32;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 
 /// Where a decision was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Decision {
 
 /// The outcome of an id.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome {
+pub struct StoredOutcome {
     /// The decision that stands.
     pub decision: Decision,
     /// The slice that has it too, if it was found in a log.
@@ -212,7 +212,7 @@ impl Find {
     }
 
     /// The outcome at this time of the wall clock, alive or not.
-    pub fn outcome(mut self, wall_now_us: u64, writing: Writing) -> Option<Outcome> {
+    pub fn outcome(mut self, wall_now_us: u64, writing: Writing) -> Option<StoredOutcome> {
         // Of a decision that was met twice the one in the log comes first.
         let is_slice = |it: &Decision| matches!(it.origin, Origin::Slice(_));
         self.found
@@ -241,7 +241,7 @@ impl Find {
                 self.newest.expiry_s.saturating_add(passed_s)
             }
         };
-        Some(Outcome {
+        Some(StoredOutcome {
             decision,
             slice,
             expires_us: wall_now_us

@@ -2,9 +2,9 @@
 //! run is as old as that moment; for one of an earlier run the clock in the header of its first batch is read, once. It
 //! decides nothing: what is deleted follows from when segments were closed.
 
+use crate::keeper::Service;
 use crate::keeper::halt::Halt;
 use crate::keeper::reading::Readable;
-use crate::keeper::serve::Service;
 use crate::wal::batch::BatchHeader;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{LogEntry, SegmentEntry, SegmentState};

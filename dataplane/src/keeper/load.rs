@@ -46,6 +46,11 @@ pub(crate) fn load(
     owners: &[ShardId; PARTITIONS as usize],
 ) -> Loaded {
     let now_s = store.expiry_now_s();
+    // Not in a release: there may be a hundred million of them.
+    debug_assert!(
+        decisions.is_sorted_by(|a, b| a.key < b.key),
+        "the outcome of each key, in the order of keys"
+    );
     decisions.retain_mut(|decided| {
         decided.epoch = Epoch::earlier_runs();
         decided.live_at(now_s)

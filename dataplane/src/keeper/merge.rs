@@ -2,9 +2,9 @@
 //! there are two, or four of one hour, so that their number grows with the logarithm of what is in them: a look-up asks each of
 //! them, and their filters are in no cache. Small ones cost nothing, and are merged where there are more than configured.
 
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
-use crate::keeper::serve::Service;
 use crate::keeper::slices::{Merge, Slice};
 use crate::wal::manifest::{Cover, SliceEntry};
 use crate::wal::name::{LogId, Sequence};
@@ -129,6 +129,7 @@ impl Service {
         let files: Vec<u64> = merged.iter().map(|slice| slice.file).collect();
         let slices = self.sealing.slices[run.clone()].iter();
         let slices: Vec<Rc<Slice>> = slices.map(|it| it.slice.clone()).collect();
+        let entries: u64 = merged.iter().map(|slice| slice.entries).sum();
         assert!(
             slices
                 .iter()
@@ -152,6 +153,10 @@ impl Service {
             self.note_merge_failed(&run);
             return Ok(false);
         };
+        assert!(
+            made.entry.entries <= entries,
+            "a merge leaves out what is expired and adds nothing"
+        );
         // Seals that came between only added slices behind these.
         let mut next = self.store.draft();
         let named = next.slices[run.clone()].iter().map(|slice| slice.file);

@@ -5,10 +5,10 @@
 
 use crate::dedup::PARTITIONS;
 use crate::io::ShardId;
+use crate::keeper::Service;
 use crate::keeper::end_logs::rewritten;
 use crate::keeper::halt::Halt;
 use crate::keeper::partition;
-use crate::keeper::serve::Service;
 use crate::keeper::store::ManifestStore;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;

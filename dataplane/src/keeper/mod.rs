@@ -23,8 +23,9 @@ pub mod slice_file;
 mod slices;
 mod views;
 
+pub mod memory_room;
 mod partition;
-pub mod slice_memory;
+mod slice_memory;
 
 mod reading;
 
@@ -70,6 +71,7 @@ mod horizon;
 // Sealing, from closed segments to a slice that shards use.
 mod seal;
 
+mod ended_early;
 mod epochs;
 mod seal_read;
 mod slice_write;
@@ -89,16 +91,34 @@ mod mistakes;
 #[cfg(test)]
 mod tests;
 
+use crate::dedup::key::KeyHash;
 use crate::exit::Exit;
 use crate::io::Now;
+use crate::wal::Epoch;
+use crate::wal::name::LogId;
 use clients::Clients;
+use commands::Pins;
 use config::KeeperConfig;
+use due::Due;
+use extract::Dictionary;
+use flk_contract::params::ParamsVersion;
 use halt::Halt;
-use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
+use holds::HoldsState;
+use horizon::Horizon;
+use notice::Notice;
+use over_memory::OverMemory;
+use port::{CommandId, KeeperEvent, KeeperOp, KeeperOps, Port};
+use repack::Repacking;
+use room::Space;
+use seal::Sealing;
+use shards::{LogReport, ShardState};
+use start::Started;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
-use stop::{STOP_US, end_in_time, stop_by_us};
+use stop::{GracefulStop, STOP_US, end_in_time, stop_by_us};
+use store::ManifestStore;
 
 /// The keeper as a state machine: its flows are one hand-polled future behind a [`Port`]. It is not `Send`: make it on
 /// the thread that steps it.
@@ -170,7 +190,7 @@ impl Keeper {
 /// Start, serve, end.
 async fn run(port: Port, config: KeeperConfig) {
     let end = match start::start(&port, config).await {
-        Ok(started) => serve::Service::new(started).serve().await,
+        Ok(started) => Service::new(started).serve().await,
         Err(halt) => Err(halt),
     };
     port.put(exit(end));
@@ -186,5 +206,79 @@ fn exit(end: Result<String, Halt>) -> KeeperOp {
             code: halt.code(),
             reason: halt.to_string(),
         },
+    }
+}
+
+/// How often the disk is looked at and failed work is tried again, in microseconds.
+pub(crate) const LOOK_EVERY_US: u64 = 1_000_000;
+
+/// The keeper while shards serve.
+pub(crate) struct Service {
+    pub(crate) store: ManifestStore,
+    pub(crate) dictionary: Dictionary,
+    pub(crate) hash: KeyHash,
+    pub(crate) shards: Vec<ShardState>,
+    pub(crate) commands: VecDeque<(CommandId, String)>,
+    /// Parameter sets that are to get numbers, each list with its own number.
+    pub(crate) params_asked: VecDeque<(u64, Vec<ParamsVersion>)>,
+    pub(crate) pins: Pins,
+    pub(crate) holds: HoldsState,
+    pub(crate) sealing: Sealing,
+    pub(crate) repacking: Repacking,
+    /// Set where a start found more that no slice covers than fits, until slices do.
+    pub(crate) over_memory: Option<OverMemory>,
+    pub(crate) stop: GracefulStop,
+    /// What the start recovered, until that is logged.
+    recovered: Option<Notice>,
+    pub(crate) space: Space,
+    /// Expiry clock at which each closed segment was closed, where that is known.
+    pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
+    /// How far back the log reaches.
+    pub(crate) horizon: Horizon,
+    /// Seal epoch of the segments of live logs.
+    pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
+    /// What logs reported and what must be dealt with in order.
+    pub(crate) log_reports: VecDeque<LogReport>,
+    /// When a segment may be named. Later than at once where naming has failed.
+    pub(crate) name_due: Due,
+    /// When long work is looked for.
+    pub(crate) look_due: Due,
+}
+
+impl Service {
+    pub(crate) fn new(started: Started) -> Service {
+        let Started {
+            store,
+            dictionary,
+            hash,
+            slices,
+            over_memory,
+            recovered,
+        } = started;
+        let start = store.manifest.start;
+        let log = |number| LogId { start, number };
+        let shards = (0..store.config.shards).map(log).map(ShardState::of);
+        Service {
+            shards: shards.collect(),
+            sealing: Sealing::new(slices, store.now().mono_us),
+            repacking: Repacking::default(),
+            store,
+            dictionary,
+            hash,
+            commands: VecDeque::new(),
+            params_asked: VecDeque::new(),
+            pins: Pins::default(),
+            holds: HoldsState::default(),
+            over_memory,
+            stop: GracefulStop::NotAsked,
+            recovered,
+            space: Space::default(),
+            closed_at_s: BTreeMap::new(),
+            horizon: Horizon::default(),
+            epochs: BTreeMap::new(),
+            log_reports: VecDeque::new(),
+            name_due: Due::AtOnce,
+            look_due: Due::AtOnce,
+        }
     }
 }

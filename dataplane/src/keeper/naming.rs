@@ -7,9 +7,9 @@ use crate::keeper::files::File;
 use crate::keeper::halt::Halt;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::room::{Lack, refusal};
-use crate::keeper::serve::{LOOK_EVERY_US, Service};
 use crate::keeper::shards::LogReport;
 use crate::keeper::store::{Growth, NotReplaced};
+use crate::keeper::{LOOK_EVERY_US, Service};
 use crate::mesh::keeper::{Shortage, ToShard};
 #[cfg(feature = "planted-bugs")]
 use crate::planted::{Bug, planted};
@@ -72,6 +72,7 @@ impl Service {
             Ok(None) => return Ok(Naming::Failed),
             Err(halt) => return Ok(self.not_named(&halt)),
         };
+        assert_eq!(named.state, SegmentState::Next, "no batch is in it yet");
         let closed_file = enter(&mut next, shard, &entered, Some(named))?;
         self.note_resolved(&mut next);
         #[cfg(feature = "planted-bugs")]
@@ -231,9 +232,14 @@ pub(crate) fn enter(
         )));
     };
     let mut closed_file = None;
-    if let Some(closed) = entered.closed
-        && let Some(before) = log.segment_mut(closed.ordinal)
-    {
+    if let Some(closed) = entered.closed {
+        assert!(
+            closed.ordinal < entered.ordinal,
+            "a log goes on behind the segment that is closed"
+        );
+        let Some(before) = log.segment_mut(closed.ordinal) else {
+            unreachable!("a segment is named until it is closed");
+        };
         closed_file = Some(before.file);
         before.state = SegmentState::Closed(extent(&closed));
     }

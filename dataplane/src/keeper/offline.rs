@@ -4,6 +4,7 @@
 use crate::dedup::PARTITIONS;
 use crate::dedup::key::KeyHash;
 use crate::io::Now;
+use crate::keeper::Service;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::extract::Dictionary;
 use crate::keeper::files::READ;
@@ -12,7 +13,6 @@ use crate::keeper::notice::Notice;
 use crate::keeper::open::{Missing, Opened, open};
 use crate::keeper::port::{FileOp, FileResult, KeeperEvent, KeeperOp, Port};
 use crate::keeper::quarantine::{Loss, quarantine};
-use crate::keeper::serve::Service;
 use crate::keeper::start::Started;
 use crate::keeper::{Keeper, exit, slices, views};
 use crate::wal::files::MANIFEST;

@@ -2,10 +2,10 @@
 //! slices, let the shards look there, and only then let them admit. It never drops a decision, and it changes nothing where
 //! all fits.
 
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
-use crate::keeper::serve::Service;
 use crate::mesh::keeper::ToShard;
 
 /// A seal that could not take everything is tried again after this time, in microseconds.

@@ -2,6 +2,7 @@
 
 use crate::dedup::PARTITIONS;
 use crate::io::ShardId;
+use std::ops::Range;
 
 /// Owner of each partition: partition p belongs to shard p·shards/1024.
 pub(crate) fn owners(shards: u16) -> [ShardId; PARTITIONS as usize] {
@@ -9,6 +10,20 @@ pub(crate) fn owners(shards: u16) -> [ShardId; PARTITIONS as usize] {
         let owner = partition * usize::from(shards) / usize::from(PARTITIONS);
         ShardId(owner as u16)
     })
+}
+
+/// The partitions of each shard.
+pub(crate) fn ranges(shards: u16) -> Vec<Range<u16>> {
+    let owners = owners(shards);
+    let of = |shard: u16| range(&owners, ShardId(shard));
+    (0..shards).map(of).collect()
+}
+
+/// The partitions of a shard, a contiguous range.
+fn range(owners: &[ShardId; PARTITIONS as usize], shard: ShardId) -> Range<u16> {
+    let first = owners.iter().take_while(|owner| **owner < shard).count() as u16;
+    let count = owners.iter().filter(|owner| **owner == shard).count() as u16;
+    first..first + count
 }
 
 #[cfg(test)]

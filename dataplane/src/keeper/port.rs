@@ -4,7 +4,7 @@
 use crate::io::{Errno, FileId, Now, ShardId};
 use crate::keeper::notice::Notice;
 use crate::mesh::keeper::{ToKeeper, ToShard};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! Keeping preallocated segments at hand, so that naming one is a replacement of the manifest and nothing more.
 
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
-use crate::keeper::serve::Service;
 use crate::keeper::store::Zeroed;
 
 impl Service {

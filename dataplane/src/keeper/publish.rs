@@ -2,11 +2,11 @@
 //! is in memory before the manifest names it.
 
 use crate::io::ShardId;
+use crate::keeper::Service;
 use crate::keeper::epochs::ROLL_WAIT_US;
 use crate::keeper::halt::Halt;
 use crate::keeper::merge::joined;
 use crate::keeper::port::KeeperOp;
-use crate::keeper::serve::Service;
 use crate::keeper::slice_write::Made;
 use crate::keeper::store::{Growth, NotReplaced};
 use crate::keeper::tidy::Retired;
@@ -40,6 +40,11 @@ impl Service {
             }
             Err(not) => return Err(not.into()),
         }
+        assert!(
+            made.iter()
+                .all(|it| self.store.manifest.slices.contains(&it.entry)),
+            "a slice is made to be named"
+        );
         let mut known = std::mem::take(&mut self.sealing.slices);
         known.extend(made.map(|made| made.in_use));
         for entry in &self.store.manifest.slices {

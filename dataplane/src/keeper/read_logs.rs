@@ -16,7 +16,7 @@ use crate::wal::manifest::LogEntry;
 use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::packed::SegmentFile;
 use crate::wal::scan::{
-    BatchAt, Ending, LogEnd, LogSource, MadeBytes, ReadAt, Verdict, read_log, stated_bytes,
+    BatchAt, Ending, LogEnd, LogSource, LogVerdict, MadeBytes, ReadAt, read_log, stated_bytes,
 };
 
 /// A log that has not ended, as it was found.
@@ -191,8 +191,8 @@ impl Reading<'_> {
     /// Turns an unsound verdict into the end of the process, and reports a torn tail.
     fn refuse_unsound(&self, end: &LogEnd) -> Result<(), Halt> {
         match end.verdict {
-            Verdict::Whole => Ok(()),
-            Verdict::TornTail { ordinal, bytes, .. } => {
+            LogVerdict::Whole => Ok(()),
+            LogVerdict::TornTail { ordinal, bytes, .. } => {
                 self.store.port.notify(Notice::TornTail {
                     log: self.log.id,
                     file: self.log.file_name(ordinal),
@@ -201,25 +201,25 @@ impl Reading<'_> {
                 });
                 Ok(())
             }
-            Verdict::Damage(_) if planted(Bug::DamageTakenForTornTail) => Ok(()),
-            Verdict::StaleManifest { .. } if planted(Bug::StaleManifestAccepted) => Ok(()),
+            LogVerdict::Damage(_) if planted(Bug::DamageTakenForTornTail) => Ok(()),
+            LogVerdict::StaleManifest { .. } if planted(Bug::StaleManifestAccepted) => Ok(()),
             ref unsound => Err(self.halt_of(unsound)),
         }
     }
 
     /// The end of the process that an unsound verdict means.
-    fn halt_of(&self, verdict: &Verdict) -> Halt {
+    fn halt_of(&self, verdict: &LogVerdict) -> Halt {
         let file = |ordinal| self.log.file_name(ordinal);
         match *verdict {
-            Verdict::Unreadable { ordinal, errno } => Halt::Io {
+            LogVerdict::Unreadable { ordinal, errno } => Halt::Io {
                 doing: "reading",
                 file: file(ordinal),
                 error: errno,
             },
-            Verdict::Unsupported { ordinal, .. } => {
+            LogVerdict::Unsupported { ordinal, .. } => {
                 Halt::Refused(format!("{}: {verdict}", file(ordinal)))
             }
-            Verdict::StaleManifest {
+            LogVerdict::StaleManifest {
                 ordinal,
                 generation,
             } => Halt::StaleManifest {
@@ -227,11 +227,11 @@ impl Reading<'_> {
                 file_generation: generation,
                 manifest_generation: self.store.manifest.generation,
             },
-            Verdict::Damage(damage) => Halt::Damage {
+            LogVerdict::Damage(damage) => Halt::Damage {
                 file: file(damage.ordinal),
                 what: damage.to_string(),
             },
-            Verdict::Whole | Verdict::TornTail { .. } => {
+            LogVerdict::Whole | LogVerdict::TornTail { .. } => {
                 unreachable!("a start goes on with a log that is sound")
             }
         }

@@ -1,10 +1,10 @@
 //! Segment files as a reader of logs wants them.
 
 use crate::io::Errno;
+use crate::keeper::Service;
 use crate::keeper::files::{File, Files, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::port::OpenHow;
-use crate::keeper::serve::Service;
 use crate::keeper::store::ManifestStore;
 use crate::wal::batch::Batch;
 use crate::wal::files::NumberedFile;

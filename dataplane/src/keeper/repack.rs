@@ -4,20 +4,20 @@
 //! The file is made and synced under its name, then the manifest names it, then the original is removed. Cut short anywhere, one
 //! of the two is named and whole, and the other one is an orphan.
 
+use crate::keeper::Service;
 use crate::keeper::due::Due;
+use crate::keeper::ended_early::EndedEarly;
 use crate::keeper::files::{File, MAKE};
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::OpenHow;
 use crate::keeper::reading::{NotRead, Readable};
-use crate::keeper::serve::Service;
-use crate::keeper::slice_write::EndedEarly;
 use crate::keeper::store::{Growth, NotReplaced};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, LogEntry, Manifest, PackedFile, SegmentEntry, SegmentState};
 use crate::wal::packed::{PackFault, PackedHeader, Packer, SegmentFile, frame_bytes, packed_bytes};
-use crate::wal::scan::Verdict;
+use crate::wal::scan::LogVerdict;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A segment is packed where its file becomes at most this part of what it was: one half. A log of batches of one record, each with a
@@ -80,7 +80,7 @@ struct Measured {
 }
 
 /// How an attempt ended.
-enum Outcome {
+enum Attempt {
     Packed(Measured),
     /// It is not worth it.
     Left,
@@ -100,13 +100,13 @@ impl Service {
         };
         let packed = self.repack(&segment).await?;
         let wait_us = match packed {
-            Some(Outcome::Packed(_) | Outcome::Left) => {
+            Some(Attempt::Packed(_) | Attempt::Left) => {
                 segment.extent.bytes * 1_000_000 / PACE_BYTES_PER_S
             }
-            Some(Outcome::NoRoom) | None => PACK_AGAIN_US,
+            Some(Attempt::NoRoom) | None => PACK_AGAIN_US,
         };
         self.repacking.due = Due::At(now_us + wait_us);
-        Ok(matches!(packed, Some(Outcome::Packed(_))))
+        Ok(matches!(packed, Some(Attempt::Packed(_))))
     }
 
     /// Packs all that is worth it, as far as there is room.
@@ -117,9 +117,9 @@ impl Service {
             && let Some(segment) = self.next_packable()
         {
             match self.repack(&segment).await? {
-                Some(Outcome::Packed(measured)) => sum.add(&segment, &measured),
-                Some(Outcome::Left) => {}
-                Some(Outcome::NoRoom) | None => break,
+                Some(Attempt::Packed(measured)) => sum.add(&segment, &measured),
+                Some(Attempt::Left) => {}
+                Some(Attempt::NoRoom) | None => break,
             }
             self.work_between().await?;
         }
@@ -190,13 +190,13 @@ impl Service {
     }
 
     /// Packs a segment; nothing if there was trouble, which is logged.
-    async fn repack(&mut self, segment: &Segment) -> Result<Option<Outcome>, Halt> {
+    async fn repack(&mut self, segment: &Segment) -> Result<Option<Attempt>, Halt> {
         self.sealing.is_merging = true;
         let outcome = self.try_repack(segment).await;
         self.sealing.is_merging = false;
         match outcome {
             Ok(outcome) => {
-                if let Outcome::Left = outcome {
+                if let Attempt::Left = outcome {
                     self.repacking.left.insert(segment.entry.file);
                 }
                 Ok(Some(outcome))
@@ -217,24 +217,24 @@ impl Service {
                     }
                     _ => return Ok(None),
                 }
-                Ok(Some(Outcome::Left))
+                Ok(Some(Attempt::Left))
             }
         }
     }
 
-    async fn try_repack(&mut self, segment: &Segment) -> Result<Outcome, EndedEarly> {
+    async fn try_repack(&mut self, segment: &Segment) -> Result<Attempt, EndedEarly> {
         if !self.store.has_place_for_packed() {
-            return Ok(Outcome::NoRoom);
+            return Ok(Attempt::NoRoom);
         }
         let manifest = self.store.manifest.clone();
         let measured = self.read_whole_segment(&manifest, segment).await?;
         if !self.is_worth_it(&segment.extent, measured.file_bytes) {
-            return Ok(Outcome::Left);
+            return Ok(Attempt::Left);
         }
         let room = self.room().await.map_err(EndedEarly::Trouble)?;
         let fits = |used_bytes, bytes_max| used_bytes + measured.file_bytes <= bytes_max;
         if !fits(room.reserve_bytes, room.free_bytes) || !fits(room.used_bytes, room.cap_bytes) {
-            return Ok(Outcome::NoRoom);
+            return Ok(Attempt::NoRoom);
         }
         let number = self.store.number();
         let name = NumberedFile::Segment(number).to_string();
@@ -259,7 +259,7 @@ impl Service {
             bytes: segment.extent.bytes,
             packed_bytes: measured.file_bytes,
         });
-        Ok(Outcome::Packed(measured))
+        Ok(Attempt::Packed(measured))
     }
 
     /// Reads a segment whole, as a start would. What is not as the manifest states is damage.
@@ -280,12 +280,12 @@ impl Service {
         })?;
         let file = part.file_name(segment.entry.ordinal);
         match end.verdict {
-            Verdict::Whole => Ok(Measured {
+            LogVerdict::Whole => Ok(Measured {
                 batches: end.batches,
                 file_bytes: packed_bytes(frames_bytes),
                 newest_s,
             }),
-            Verdict::Unreadable { errno, .. } => Err(EndedEarly::Trouble(Halt::Io {
+            LogVerdict::Unreadable { errno, .. } => Err(EndedEarly::Trouble(Halt::Io {
                 doing: "reading",
                 file,
                 error: errno,

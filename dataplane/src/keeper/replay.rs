@@ -35,6 +35,7 @@ impl Replay {
             return Some(standing);
         }
         let judged = stands(&standing, &next);
+        assert_eq!(judged.decided.key, next.key, "one key, one outcome");
         if judged.meeting == Meeting::TwoOutcomes {
             self.conflicts.push(TwoOutcomes {
                 first: standing,

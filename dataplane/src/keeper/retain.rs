@@ -5,14 +5,14 @@ use crate::keeper::config::HoldLimit;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::holds::keep::{
-    HeldSegment, LetGo, Released, Verdict, always, at_limits, forget_positions, free_of_holds,
+    HeldSegment, HoldEffect, LetGo, Released, always, at_limits, forget_positions, free_of_holds,
     joined, note_released, released,
 };
 #[cfg(feature = "planted-bugs")]
 use crate::keeper::mistakes;
 use crate::keeper::notice::Notice;
-use crate::keeper::serve::{LOOK_EVERY_US, Service};
 use crate::keeper::store::NotReplaced;
+use crate::keeper::{LOOK_EVERY_US, Service};
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{CLOSED_SEGMENT_BYTES, Hold, LogEntry, Manifest, SegmentEntry};
@@ -220,25 +220,25 @@ impl Service {
         let holds = &self.store.manifest.sections.holds;
         let now_s = self.store.expiry_now_s();
         let is_by_age = matches!(wanted, Deletion::OlderThan(_));
-        let verdicts = holds.iter().map(|hold| match self.store.config.hold_limit {
-            HoldLimit::Refuse => always(hold, held, Verdict::Keeps),
+        let effects = holds.iter().map(|hold| match self.store.config.hold_limit {
+            HoldLimit::Refuse => always(hold, held, HoldEffect::Keeps),
             HoldLimit::Release if is_by_age => at_limits(hold, held, now_s),
-            HoldLimit::Release => always(hold, held, Verdict::LetsGo(LetGo::Room)),
+            HoldLimit::Release => always(hold, held, HoldEffect::LetsGo(LetGo::Room)),
         });
-        let verdicts: Vec<Vec<Option<Verdict>>> = verdicts.collect();
+        let effects: Vec<Vec<Option<HoldEffect>>> = effects.collect();
         // Segments of a log go in order: behind one that stays, all stay.
         let mut stays: BTreeSet<LogId> = BTreeSet::new();
         for (index, segment) in held.iter().enumerate() {
             let of_holds = || {
                 holds
                     .iter()
-                    .zip(verdicts.iter().map(|of_hold| of_hold[index]))
+                    .zip(effects.iter().map(|of_hold| of_hold[index]))
             };
-            let is_kept = of_holds().any(|(_, verdict)| verdict == Some(Verdict::Keeps));
+            let is_kept = of_holds().any(|(_, effect)| effect == Some(HoldEffect::Keeps));
             let is_enough = !is_by_age && wanted.spares(segment.closed_at_s, &picked.sum);
             if !is_kept && !is_enough && !stays.contains(&segment.log) {
-                for (hold, verdict) in of_holds() {
-                    if let Some(Verdict::LetsGo(why)) = verdict {
+                for (hold, effect) in of_holds() {
+                    if let Some(HoldEffect::LetsGo(why)) = effect {
                         picked.released.extend(released(hold, segment, why, now_s));
                     }
                 }

@@ -2,12 +2,12 @@
 //! what may go, lets a shard wait for its next segment rather than take what a start needs, and has submits answered 503
 //! only where nothing can be freed.
 
-use crate::keeper::config::KeeperConfig;
+use crate::keeper::Service;
+use crate::keeper::config::{CAP_PERCENT, KeeperConfig};
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::{Cap, Notice};
 use crate::keeper::retain::Deletion;
-use crate::keeper::serve::Service;
 use crate::mesh::keeper::{Shortage, ToShard};
 use crate::wal::batch::BATCH_BYTES_MAX;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -15,9 +15,6 @@ use crate::wal::manifest::{Manifest, SegmentEntry};
 
 #[cfg(test)]
 mod tests;
-
-/// Without a cap of its own the log may take this share of the file system, in percent.
-pub(crate) const CAP_PERCENT: u64 = 80;
 
 /// A decision takes at least this many times as much in the log as in a slice: 66 bytes there; here a record with all its
 /// fields, which is longer than 400 bytes, and the decision behind it.

@@ -2,12 +2,12 @@
 //! never changes what a log holds.
 
 use crate::dedup::table::BYTES_PER_KEY;
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::extract::Extract;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
 use crate::keeper::seal_read::Blocked;
-use crate::keeper::serve::Service;
 use crate::keeper::slices::Merge;
 use crate::keeper::tidy::Retired;
 use crate::keeper::views::{FIRST_VERSION, InUse};
@@ -245,11 +245,16 @@ impl Service {
             self.trouble("sealing", &halt);
             return Ok(None);
         }
+        let taken_count = taken.extract.decisions.len() as u64;
         let merge = Merge::of(&[], taken.extract.decisions).await?;
         let Some(made) = self.write_slice(merge, covers).await? else {
             return Ok(None);
         };
         let decisions = made.entry.entries;
+        assert!(
+            decisions <= taken_count,
+            "a slice has what was taken out of segments, each key once"
+        );
         let mut next = self.store.draft();
         next.slices.push(made.entry.clone());
         let published = self.publish(next, Some(made)).await?;

@@ -2,14 +2,14 @@
 //! while where it may pass, for good where it is damaged. Service goes on.
 
 use crate::io::Errno;
+use crate::keeper::Service;
 use crate::keeper::extract::Extract;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::{Interrupted, NotRead};
-use crate::keeper::serve::Service;
 use crate::wal::manifest::LogEntry;
 use crate::wal::name::{LogId, Sequence};
-use crate::wal::scan::Verdict;
+use crate::wal::scan::LogVerdict;
 
 /// A log of which something could not be read for a reason that may pass is tried again after this time, in microseconds.
 const READ_AGAIN_US: u64 = 10_000_000;
@@ -132,7 +132,7 @@ impl Service {
             extract.decisions.truncate(taken_before);
             return Err(match (misfit, end.verdict) {
                 (Some(what), _) => Unsealed::Damage(what.to_string()),
-                (None, Verdict::Unreadable { ordinal, errno }) => Unsealed::Trouble(Halt::Io {
+                (None, LogVerdict::Unreadable { ordinal, errno }) => Unsealed::Trouble(Halt::Io {
                     doing: "reading",
                     file: part.file_name(ordinal),
                     error: errno,

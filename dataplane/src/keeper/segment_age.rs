@@ -1,8 +1,8 @@
 //! The age of closed segments: the expiry clock of the newest batch in each. It is remembered where the segment was closed
 //! in this run, and read from the file where it was not.
 
+use crate::keeper::Service;
 use crate::keeper::reading::Readable;
-use crate::keeper::serve::Service;
 use crate::wal::batch::{BATCH_BYTES_MAX, BatchHeader};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{Extent, SegmentEntry};

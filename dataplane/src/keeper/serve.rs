@@ -1,104 +1,17 @@
 //! Serving: one loop that lists all that the keeper does, the most urgent first. [`Service::poll_requests`] is called
 //! between the steps of all long work; it names segments and never starts long work itself.
 
-use crate::dedup::key::KeyHash;
 use crate::io::ShardId;
-use crate::keeper::commands::Pins;
 use crate::keeper::due::Due;
-use crate::keeper::extract::Dictionary;
 use crate::keeper::halt::Halt;
-use crate::keeper::holds::HoldsState;
-use crate::keeper::horizon::Horizon;
 use crate::keeper::notice::Notice;
-use crate::keeper::over_memory::OverMemory;
-use crate::keeper::port::{CommandId, KeeperOp};
-use crate::keeper::repack::Repacking;
-use crate::keeper::room::Space;
-use crate::keeper::seal::Sealing;
-use crate::keeper::shards::{LogReport, ShardState};
-use crate::keeper::start::Started;
-use crate::keeper::stop::GracefulStop;
-use crate::keeper::store::ManifestStore;
+use crate::keeper::port::KeeperOp;
+use crate::keeper::{LOOK_EVERY_US, Service};
 use crate::mesh::keeper::ToShard;
-use crate::wal::Epoch;
-use crate::wal::name::LogId;
-use flk_contract::verify::ParamsVersion;
-use std::collections::{BTreeMap, VecDeque};
+use flk_contract::params::ParamsVersion;
 use std::sync::Arc;
 
-/// How often the disk is looked at and failed work is tried again, in microseconds.
-pub(crate) const LOOK_EVERY_US: u64 = 1_000_000;
-
-/// The keeper while shards serve.
-pub(crate) struct Service {
-    pub(crate) store: ManifestStore,
-    pub(crate) dictionary: Dictionary,
-    pub(crate) hash: KeyHash,
-    pub(crate) shards: Vec<ShardState>,
-    pub(crate) commands: VecDeque<(CommandId, String)>,
-    /// Parameter sets that are to get numbers, each list with its own number.
-    pub(crate) params_asked: VecDeque<(u64, Vec<ParamsVersion>)>,
-    pub(crate) pins: Pins,
-    pub(crate) holds: HoldsState,
-    pub(crate) sealing: Sealing,
-    pub(crate) repacking: Repacking,
-    /// Set where a start found more that no slice covers than fits, until slices do.
-    pub(crate) over_memory: Option<OverMemory>,
-    pub(crate) stop: GracefulStop,
-    /// What the start recovered, until that is logged.
-    recovered: Option<Notice>,
-    pub(crate) space: Space,
-    /// Expiry clock at which each closed segment was closed, where that is known.
-    pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
-    /// How far back the log reaches.
-    pub(crate) horizon: Horizon,
-    /// Seal epoch of the segments of live logs.
-    pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
-    /// What logs reported and what must be dealt with in order.
-    pub(crate) log_reports: VecDeque<LogReport>,
-    /// When a segment may be named. Later than at once where naming has failed.
-    pub(crate) name_due: Due,
-    /// When long work is looked for.
-    pub(crate) look_due: Due,
-}
-
 impl Service {
-    pub(crate) fn new(started: Started) -> Service {
-        let Started {
-            store,
-            dictionary,
-            hash,
-            slices,
-            over_memory,
-            recovered,
-        } = started;
-        let start = store.manifest.start;
-        let log = |number| LogId { start, number };
-        let shards = (0..store.config.shards).map(log).map(ShardState::of);
-        Service {
-            shards: shards.collect(),
-            sealing: Sealing::new(slices, store.now().mono_us),
-            repacking: Repacking::default(),
-            store,
-            dictionary,
-            hash,
-            commands: VecDeque::new(),
-            params_asked: VecDeque::new(),
-            pins: Pins::default(),
-            holds: HoldsState::default(),
-            over_memory,
-            stop: GracefulStop::NotAsked,
-            recovered,
-            space: Space::default(),
-            closed_at_s: BTreeMap::new(),
-            horizon: Horizon::default(),
-            epochs: BTreeMap::new(),
-            log_reports: VecDeque::new(),
-            name_due: Due::AtOnce,
-            look_due: Due::AtOnce,
-        }
-    }
-
     /// Serves until a graceful stop is complete, and returns its summary.
     pub(crate) async fn serve(&mut self) -> Result<String, Halt> {
         self.open_to_clients().await?;
@@ -247,12 +160,12 @@ impl Service {
         }
     }
 
-    /// Gives numbers to parameter sets, and tells shards before whoever asked. Never in the middle of long work, which may
+    /// Gives numbers to parameter sets, and sends them to the shards before the caller has its answer. Never in the middle of long work, which may
     /// hold the dictionary.
     fn number_params(&mut self) {
         for (asked, versions) in std::mem::take(&mut self.params_asked) {
             if !self.dictionary.know(&versions) {
-                continue; // who asked sees no answer and refuses what needs them
+                continue; // the caller sees no answer and refuses what needs them
             }
             let all: Arc<[ParamsVersion]> = self.dictionary.versions().into();
             self.send_all(|| ToShard::Params(Arc::clone(&all)));

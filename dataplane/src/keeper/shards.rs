@@ -3,10 +3,10 @@
 
 use crate::dedup::claims::{BlockFault, MemoryUse, UnusableBlock};
 use crate::io::ShardId;
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::KeeperEvent;
-use crate::keeper::serve::Service;
 use crate::keeper::views::FIRST_VERSION;
 use crate::mesh::keeper::ToKeeper;
 use crate::wal::Epoch;
@@ -76,9 +76,11 @@ impl Service {
         if let ToKeeper::SliceUnusable(unusable) = message {
             return self.note_unusable_block(unusable);
         }
+        let newest_version = self.sealing.version;
         let shard = self.shard(id);
         match message {
             ToKeeper::Entered(entered) => {
+                assert_eq!(entered.log, shard.log, "a shard writes its own log");
                 let segment = (entered.log, entered.ordinal);
                 self.epochs.insert(segment, entered.epoch);
                 let now_s = self.store.expiry_now_s();
@@ -88,6 +90,10 @@ impl Service {
             ToKeeper::Epoch(begun) => self.log_reports.push_back(LogReport::Epoch(id, begun)),
             ToKeeper::Resolved { upto, .. } => shard.resolved = shard.resolved.max(upto),
             ToKeeper::Switched { version } => {
+                assert!(
+                    version <= newest_version,
+                    "a shard uses a set of slices that it was sent"
+                );
                 shard.switched = shard.switched.max(version);
                 let room_wanted = self.space.more_wanted || self.space.naming.is_some();
                 // A merge waits for this; where seals come every second, another look may find the next one due.
@@ -103,6 +109,7 @@ impl Service {
             }
             ToKeeper::Idle(idle) => shard.idle = idle,
             ToKeeper::Finished { closed, .. } => {
+                assert!(!shard.finished, "a log ends once");
                 shard.finished = true;
                 shard.ended_in = closed;
             }

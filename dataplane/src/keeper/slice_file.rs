@@ -8,7 +8,7 @@ use crate::io::Errno;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{Manifest, SliceEntry};
 use crate::wal::scan::ReadAt;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 
 /// Why a slice cannot be looked into.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 //! One that no manifest came to name is removed at once.
 
 use crate::dedup::slice::{SliceError, SliceMeta, SliceWriter};
+use crate::keeper::Service;
+use crate::keeper::ended_early::EndedEarly;
 use crate::keeper::files::{File, MAKE};
 use crate::keeper::halt::Halt;
-use crate::keeper::reading::Interrupted;
 use crate::keeper::replay::{Replay, report_conflicts};
-use crate::keeper::serve::Service;
 use crate::keeper::slices::{Merge, Slice};
 use crate::keeper::views::InUse;
 use crate::wal::files::NumberedFile;
@@ -23,25 +23,6 @@ pub(crate) struct Made {
     /// What the manifest is to state of it.
     pub(crate) entry: SliceEntry,
     pub(crate) in_use: InUse,
-}
-
-/// Why work on a slice ended early.
-pub(crate) enum EndedEarly {
-    /// Something about the slice failed: it may be tried again.
-    Trouble(Halt),
-    /// The process must end.
-    End(Halt),
-    /// The process was asked to end, which has a bound: the next start can do it.
-    Stopping,
-}
-
-impl From<Interrupted> for EndedEarly {
-    fn from(interrupted: Interrupted) -> EndedEarly {
-        match interrupted {
-            Interrupted::End(halt) => EndedEarly::End(halt),
-            Interrupted::Stopping => EndedEarly::Stopping,
-        }
-    }
 }
 
 impl Service {

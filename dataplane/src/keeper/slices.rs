@@ -4,14 +4,13 @@
 use crate::dedup::order::order;
 use crate::dedup::slice::reader::Directory;
 use crate::dedup::slice::{self, SliceError, SliceReader, SliceView};
-use crate::dedup::{Decided, Key, PARTITIONS};
-use crate::io::ShardId;
+use crate::dedup::{Decided, Key};
 use crate::keeper::extract::Dictionary;
 use crate::keeper::files::{Files, IO_BYTES_MAX, READ};
 use crate::keeper::halt::Halt;
+use crate::keeper::partition;
 use crate::keeper::reading::Readable;
 use crate::keeper::slice_file::{SliceFile, SliceRefused};
-use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::store::ManifestStore;
 use crate::wal::Epoch;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -74,11 +73,13 @@ impl Slice {
 
     /// What the views of all shards take.
     fn views_bytes(&self, store: &ManifestStore) -> Result<u64, Halt> {
-        let views = partitions_of_all(store).into_iter().map(|partitions| {
-            let params_count = self.params.len();
-            self.reader
-                .view_bytes(&self.directory, partitions, params_count)
-        });
+        let views = partition::ranges(store.config.shards)
+            .into_iter()
+            .map(|partitions| {
+                let params_count = self.params.len();
+                self.reader
+                    .view_bytes(&self.directory, partitions, params_count)
+            });
         views
             .sum::<Result<u64, SliceError>>()
             .map_err(|fault| self.damage(&fault))
@@ -238,13 +239,6 @@ pub(crate) async fn open_all(
         slices.push(Slice::open(store, entry, dictionary).await?);
     }
     Ok(slices)
-}
-
-/// The partitions of a shard, a contiguous range.
-pub(crate) fn partitions_of(owners: &[ShardId; PARTITIONS as usize], shard: ShardId) -> Range<u16> {
-    let first = owners.iter().take_while(|owner| **owner < shard).count() as u16;
-    let count = owners.iter().filter(|owner| **owner == shard).count() as u16;
-    first..first + count
 }
 
 /// A slice that is read in order.

@@ -1,11 +1,11 @@
 //! The graceful stop as the keeper sees it: shards drain, finish their logs, and the manifest states where each ends. It has
 //! a bound: what is not done by then is left to the next start, as after a crash.
 
+use crate::keeper::Service;
 use crate::keeper::halt::Halt;
 use crate::keeper::naming::{enter, extent};
 use crate::keeper::notice::{Notice, counted};
 use crate::keeper::port::{KeeperOp, Port};
-use crate::keeper::serve::Service;
 use crate::keeper::shards::{LogReport, ShardState};
 use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::ToShard;

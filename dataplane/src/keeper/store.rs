@@ -218,6 +218,10 @@ impl ManifestStore {
             next.clock.expiry_s >= self.manifest.clock.expiry_s
                 && next.start >= self.manifest.start
         );
+        assert!(
+            next.next_file >= self.manifest.next_file,
+            "no number of a file is given out twice"
+        );
         let bytes = match next.encode_within(self.config.manifest_bytes_max) {
             Ok(bytes) => bytes,
             Err(ManifestFault::TooLong { bytes, bytes_max }) => {
@@ -311,10 +315,12 @@ impl ManifestStore {
         &mut self,
         preallocated: &mut Preallocation,
     ) -> Result<Zeroed, Halt> {
-        let left = self
-            .config
-            .segment_bytes
-            .saturating_sub(preallocated.zeroed_bytes);
+        let segment_bytes = self.config.segment_bytes;
+        assert!(
+            preallocated.zeroed_bytes <= segment_bytes,
+            "zeros end where the segment does"
+        );
+        let left = segment_bytes - preallocated.zeroed_bytes;
         if left > 0 {
             let zeros = left.min(IO_BYTES_MAX as u64) as u32;
             self.files
@@ -323,7 +329,6 @@ impl ManifestStore {
             preallocated.zeroed_bytes += u64::from(zeros);
             return Ok(Zeroed::Part);
         }
-        assert_eq!(preallocated.zeroed_bytes, self.config.segment_bytes);
         self.files.sync(&preallocated.file).await?;
         self.files.close(&preallocated.file).await;
         self.files.sync_dir().await?;

@@ -1,10 +1,10 @@
 //! Tidying slices while serving: what nothing names and nothing reads is removed, what is expired is dropped, and where there
 //! are too many, neighbours are merged.
 
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::merge::joined;
-use crate::keeper::serve::Service;
 use crate::keeper::slices::Slice;
 use crate::planted::{Bug, planted};
 use crate::wal::scan::ReadAt;

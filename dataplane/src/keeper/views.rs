@@ -4,12 +4,12 @@
 use crate::dedup::Key;
 use crate::dedup::slice::{Found, SliceSet, SliceView};
 use crate::io::ShardId;
+use crate::keeper::Service;
+use crate::keeper::ended_early::EndedEarly;
 use crate::keeper::halt::Halt;
+use crate::keeper::partition;
 use crate::keeper::progress::{Progress, Unit};
 use crate::keeper::reading::ReadWhileServing;
-use crate::keeper::serve::Service;
-use crate::keeper::slice_memory::partitions_of_all;
-use crate::keeper::slice_write::EndedEarly;
 use crate::keeper::slices::Slice;
 use crate::keeper::store::ManifestStore;
 use crate::wal::Epoch;
@@ -76,7 +76,7 @@ pub(crate) async fn read_all(
     let mut all = Vec::new();
     for slice in slices {
         let mut views = Vec::new();
-        for partitions in partitions_of_all(store) {
+        for partitions in partition::ranges(store.config.shards) {
             let view = slice.read_view(&slice.readable, partitions).await?;
             progress.add(view.memory_bytes());
             views.push(view);
@@ -90,7 +90,7 @@ impl Service {
     /// Reads the views of a slice that was just made, naming segments and answering in between.
     pub(crate) async fn read_views(&mut self, slice: Slice) -> Result<InUse, EndedEarly> {
         let mut views = Vec::new();
-        for partitions in partitions_of_all(&self.store) {
+        for partitions in partition::ranges(self.store.config.shards) {
             let file = ReadWhileServing::of(&slice.readable, self);
             let view = slice.read_view(&file, partitions).await;
             let ended = match (file.why_ended(), view) {

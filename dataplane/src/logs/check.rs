@@ -1,5 +1,5 @@
 //! Compares lines of JSON with the tables of events: each line must be an object of an event that is listed, with its fields, of
-//! their types, and no other. For tests, and for whoever looks at the log of a running process.
+//! their types, and no other. For tests, and for checks of the log of a running process.
 
 use super::{FieldType, Kind};
 use jiff::Timestamp;

@@ -78,7 +78,7 @@ impl Limiter {
         self.take(|window| window.is_over(now_us))
     }
 
-    /// What was left out and not told yet, for the end of the process.
+    /// What was left out and not reported yet, for the end of the process.
     pub fn rest(&mut self) -> Vec<LeftOut> {
         self.take(|_| true)
     }

@@ -166,7 +166,7 @@ fn safe(text: &str) -> String {
 const GOES_ON: &str = "\n  | ";
 
 /// Control characters as they are written in programs: names that others chose do nothing to a terminal. Lines of a message that
-/// has several stay lines, and show that they are none of their own, whoever put the line end there.
+/// has several stay lines, and show that they are none of their own, wherever the line end came from.
 fn escaped(text: String) -> String {
     match text.contains(char::is_control) {
         true => text.chars().fold(String::new(), |mut out, it| {

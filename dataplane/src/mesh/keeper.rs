@@ -10,7 +10,7 @@ use crate::wal::Epoch;
 use crate::wal::name::{ClosedSegment, LogId, NamedSegment, Sequence};
 use crate::wal::segment::SegmentLabels;
 use crate::wal::writer::{Entered, EpochBegun, LogStart};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::sync::Arc;
 
 /// The expiry clock: seconds since 2026-01-01 UTC, advancing with monotonic time while the process runs.

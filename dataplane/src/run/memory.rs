@@ -3,7 +3,7 @@
 
 use crate::config::units::{show_bytes, typed_bytes};
 use crate::driver::memory::{MemoryLimit, memory_limit};
-use crate::keeper::slice_memory::MemoryRoom;
+use crate::keeper::memory_room::MemoryRoom;
 use crate::shard::config::ShardLimits;
 
 /// Upper bound of the default: about eleven million keys, which fits a laptop. A gateway with more load needs a setting.

@@ -6,7 +6,7 @@ use super::charge::{Asking, Charged};
 use super::connection::Reading;
 use super::flights::Request;
 use super::owed::{Owed, Reply};
-use super::traced::TraceRef;
+use super::trace_ref::TraceRef;
 use super::{Core, Deadline, Framed, Ingress};
 use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;

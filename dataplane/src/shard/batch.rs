@@ -2,19 +2,13 @@
 //! its records wait for room and for their tenant's share like requests of one record, some at a time, so that others come
 //! between them. Nothing here judges a record, and no answer to a batch leaves before all of its records have theirs.
 
-mod lines;
-
-pub(super) use self::lines::Batch;
-#[cfg(test)]
-pub(super) use self::lines::LINE_REPLY_BYTES;
-use self::lines::{NextRecord, count_lines, reply_bytes};
 use super::answer::Refusal;
-use super::connection::{Admitted, Phase};
-use super::frame::FrameStep;
+use super::batch_lines::{Batch, NextRecord, count_lines, reply_bytes};
+use super::connection::{Admitted, FrameStep, Phase};
 use super::owed::{Owed, Reply};
 use super::reply::outcome_text;
 use super::share::Account;
-use super::waiting::Awaited;
+use super::waiters::Awaited;
 use super::{Core, Framed, Ingress};
 use crate::event::{ConnId, Outbox};
 use crate::http::{Afterwards, Common, Problem, ResponsePart, Target, respond};

@@ -164,7 +164,7 @@ impl Ingress {
                 begun(core).begin.params = versions;
             }
             ToShard::Configure(snapshot) => self.configure(core.as_deref_mut(), snapshot, now),
-            ToShard::Finish => self.finish(core.as_deref_mut()),
+            ToShard::Finish => self.finish(begun(core)),
         }
     }
 

@@ -5,8 +5,8 @@ use super::budget::Grant;
 use super::config::ShardLimits;
 use super::owed::OwedAnswers;
 use super::received::Received;
-use super::skip::Skip;
-use super::waiting::{Awaited, WaitingPlace};
+use super::skipped::Skip;
+use super::waiters::{Awaited, WaitingPlace};
 use crate::dedup::context::Context;
 use crate::event::{ConnId, Peer};
 use crate::http::{Decoder, Head, begins_with_post};
@@ -46,10 +46,18 @@ pub(super) enum Reading {
     Skipped(Skip),
 }
 
+/// What to do with a connection after a step of framing.
+pub(super) enum FrameStep {
+    /// Look for another request.
+    Again,
+    /// It waits for bytes, for room, or for its answers to leave.
+    Enough,
+}
+
 /// Whether it counts what the other end of a connection says of the address of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Word {
-    /// It is a client, or a proxy that nobody trusts.
+    /// It is a client, or a proxy that is not trusted.
     #[default]
     Ignored,
     /// It is a trusted proxy.

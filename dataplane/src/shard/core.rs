@@ -18,8 +18,8 @@ use crate::wal::name::Sequence;
 use crate::wal::writer::LogWriter;
 use flk_contract::ParamsVersion;
 
-/// The keeper is told of damaged blocks of slices at most this often: where there is one, a check of all finds the others.
-const DAMAGE_TOLD_EVERY_US: u64 = 60_000_000;
+/// The keeper is notified of damaged blocks of slices at most this often: where there is one, a check of all finds the others.
+const DAMAGE_NOTIFIED_EVERY_US: u64 = 60_000_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub(super) struct Core {
     pub hash: KeyHash,
     /// What the owner answered and asked for, and the deciding stage has not carried out.
     pub effects: Effects,
-    /// When the keeper was told of a damaged block.
-    pub damage_told: Throttle,
+    /// When the keeper was notified of a damaged block.
+    pub damage_notified: Throttle,
     /// Last resolved position that the keeper knows.
     pub resolved_notified: Sequence,
 }
@@ -74,7 +74,7 @@ impl Core {
                 reads: Vec::with_capacity(64),
                 unusable: None,
             },
-            damage_told: Throttle::every_us(DAMAGE_TOLD_EVERY_US),
+            damage_notified: Throttle::every_us(DAMAGE_NOTIFIED_EVERY_US),
         }
     }
 
@@ -83,11 +83,11 @@ impl Core {
         self.begin.clock.at(now.mono_us)
     }
 
-    /// Tells the keeper of a block that cannot answer, if one was met and it was not told of another one lately.
+    /// Notifies the keeper of a block that cannot answer, if one was met and it was not notified of another one lately.
     pub(super) fn tell_damage(&mut self, now: Now, outbox: &mut Outbox) {
         let unusable = self.effects.unusable.take();
         if let Some(unusable) = unusable
-            && self.damage_told.pass(now.mono_us)
+            && self.damage_notified.pass(now.mono_us)
         {
             let message = ToKeeper::SliceUnusable(unusable);
             outbox.ops.push(Op::Keeper(message));

@@ -69,11 +69,9 @@ impl Ingress {
     }
 
     /// All shards are idle: the log gets its last mark.
-    pub(super) fn finish(&mut self, core: Option<&mut Core>) {
+    pub(super) fn finish(&mut self, core: &mut Core) {
         self.drain.finishing = true;
-        if let Some(core) = core {
-            core.log.mark();
-        }
+        core.log.mark();
     }
 
     pub(super) fn progress_drain(&mut self, core: Option<&Core>, now: Now, outbox: &mut Outbox) {
@@ -120,15 +118,15 @@ impl Ingress {
         let nothing_in_flight = self.flights.count() == 0 && self.looks.count() == 0;
         let idle = no_connections && nothing_in_flight && log_is_quiet;
         if self.drain.finishing {
-            let marked = core.is_none_or(|core| core.log.is_marked());
-            if log_is_quiet && marked && !self.drain.finished {
+            let Some(core) = core else {
+                unreachable!("a log that is to end has begun");
+            };
+            if log_is_quiet && core.log.is_marked() && !self.drain.finished {
                 self.drain.finished = true;
-                if let Some(core) = core {
-                    outbox.ops.push(Op::Keeper(ToKeeper::Finished {
-                        log: core.begin.log,
-                        closed: core.log.in_use(),
-                    }));
-                }
+                outbox.ops.push(Op::Keeper(ToKeeper::Finished {
+                    log: core.begin.log,
+                    closed: core.log.in_use(),
+                }));
             }
         } else if idle != self.drain.idle_notified {
             self.drain.idle_notified = idle;

@@ -2,7 +2,7 @@
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
 use super::answer::Addressee;
-use super::traced::TraceRef;
+use super::trace_ref::TraceRef;
 use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;
 use crate::dedup::{Decided, Key};

@@ -3,23 +3,16 @@
 
 use super::answer::Refusal;
 use super::charge::Asking;
-use super::connection::{Admitted, Incoming, Phase, Reading};
+use super::connection::{Admitted, FrameStep, Incoming, Phase, Reading};
 use super::owed::{Owed, Reply};
+use super::share::Account;
 use super::skip::skip_body;
-use super::{Core, Ingress};
+use super::{Core, Framed, Ingress};
 use crate::http::{
     Decoded, Head, HeadStatus, Method, Problem, ResponsePart, Route, Target, begins_with_post,
     read_head, route,
 };
 use crate::io::Now;
-
-/// What to do with a connection after a step of framing.
-pub(super) enum FrameStep {
-    /// Look for another request.
-    Again,
-    /// It waits for bytes, for room, or for its answers to leave.
-    Enough,
-}
 
 /// How much of a body has come that is not whole. A client that sends it unasked waits for no `100 Continue`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -315,6 +308,61 @@ impl Ingress {
             }
             false => (number, FrameStep::Again),
         }
+    }
+
+    /// Cuts a whole request out of its connection: it goes into the log in this turn, unless the rate forbids it.
+    pub(super) fn cut(
+        &mut self,
+        slot: u32,
+        admitted: &Admitted,
+        complete_us: u64,
+        account: Account,
+    ) {
+        self.flights.reserve(admitted.context.tenant);
+        let Admitted {
+            incoming,
+            context,
+            client,
+            paid_bytes,
+        } = admitted;
+        let head = &incoming.head;
+        let body_len = head.body_len as usize;
+        let connection = self.connections.at(slot);
+        let body = connection.received.locate(head.head_len, body_len);
+        let traceparent = head.traceparent.map(|span| {
+            let (start, end) = (span.start as usize, span.end as usize);
+            connection.received.locate(start, end - start)
+        });
+        let begun_us = connection.begun_us(complete_us);
+        let last = !head.keep_alive;
+        let reply = connection.owed.owe(Owed {
+            reply: Reply::Pending,
+            since_us: complete_us,
+            last,
+            part: ResponsePart::Whole,
+            repeats_keep_alive: head.repeats_keep_alive,
+            trace: None,
+        });
+        connection.received.consume(incoming.whole_bytes());
+        connection.end_request();
+        if last {
+            connection.phase = Phase::Closing;
+        }
+        self.framed_bytes += body_len;
+        self.framed.push(Framed {
+            conn: connection.id,
+            reply,
+            line: 0,
+            context: *context,
+            client: *client,
+            body,
+            begun_us,
+            complete_us,
+            traceparent,
+            paid_bytes: *paid_bytes,
+            account,
+            refused: None,
+        });
     }
 
     /// The client has sent FIN: an incomplete request is dropped.

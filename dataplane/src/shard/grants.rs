@@ -5,7 +5,7 @@ use super::Ingress;
 use super::budget::{Need, Standing, Turn};
 use super::config::ShardLimits;
 use super::connection::{Admitted, Connection, Phase};
-use super::waiting::Waiter;
+use super::waiters::Waiter;
 use crate::event::{Op, Outbox};
 use crate::http::Problem;
 use crate::io::Now;
@@ -153,7 +153,7 @@ impl Ingress {
             let request = connection.admitted().map(|admitted| admitted.incoming);
             let is_post = connection.holds_part_of_a_post();
             self.stats().ingest.add(u64::from(is_post));
-            let since_us = place.due_us.saturating_sub(self.config.limits.deadline_us);
+            let since_us = place.since_us(self.config.limits.deadline_us);
             let problem = Problem::DeadlineExceeded;
             self.refuse(conn.slot, problem, request.as_ref(), since_us, now);
             self.touched.push(conn.slot);

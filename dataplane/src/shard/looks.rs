@@ -3,8 +3,7 @@
 //! place is free again.
 
 use super::answer::{Addressee, Answer, Refusal};
-use super::connection::Incoming;
-use super::frame::FrameStep;
+use super::connection::{FrameStep, Incoming};
 use super::owed::Reply;
 use super::{Core, Ingress};
 use crate::dedup::Key;
@@ -55,7 +54,7 @@ pub(super) struct Looks {
     free: Vec<u32>,
     /// Those whose time is not over, by their time: none twice, and none that has ended.
     deadlines: VecDeque<(u64, LookTicket)>,
-    /// Those whose connections have closed; their owners are not told yet.
+    /// Those whose connections have closed; their owners do not know yet.
     abandoned: Vec<LookTicket>,
 }
 

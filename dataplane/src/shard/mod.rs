@@ -5,6 +5,7 @@
 //! work on, in the order in which a request meets it, and budgets and lists that know of no request.
 
 pub mod config;
+mod sizes;
 
 pub mod pipeline;
 
@@ -57,7 +58,12 @@ mod arrivals;
 mod received;
 
 mod answer;
+mod batch_lines;
 mod owed;
+mod trace_ref;
+
+mod skipped;
+mod waiters;
 
 mod connection;
 mod connections;
@@ -92,7 +98,7 @@ use self::share::{Account, Shares};
 use self::stall::Stall;
 use self::tenants::InForce;
 use self::traced::Traced;
-use self::waiting::Waiting;
+use self::waiters::Waiting;
 use self::waits::Waits;
 use crate::dedup::claims::MemoryUse;
 use crate::dedup::context::Context;
@@ -179,7 +185,7 @@ struct Ingress {
     space_low: Option<Shortage>,
     /// Shards, this one included, whose dedup table is nearly full; a bit each.
     under_pressure: Vec<bool>,
-    /// What the keeper was told of this shard's own table.
+    /// What the keeper knows of this shard's own table.
     memory_use: MemoryUse,
     stall: Stall,
     drain: Drain,

@@ -2,8 +2,8 @@
 //! may leave.
 
 use super::answer::Answer;
-use super::batch::Batch;
-use super::traced::TraceRef;
+use super::batch_lines::Batch;
+use super::trace_ref::TraceRef;
 use crate::http::ResponsePart;
 use crate::wal::name::Sequence;
 use std::collections::VecDeque;

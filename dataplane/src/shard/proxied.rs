@@ -1,9 +1,8 @@
 //! The true address of a client behind a proxy: what the proxy says in front of the connection and in the head of a request.
 //! A word counts only from networks that are trusted. Addresses serve budgets alone: none is logged, counted or answered.
 
-use super::connection::{Phase, Reading, Word};
+use super::connection::{FrameStep, Phase, Reading, Word};
 use super::connections::FIRST_BYTES_US;
-use super::frame::FrameStep;
 use super::{Ingress, config};
 use crate::event::Peer;
 use crate::http::{ProxyFault, ProxyStatus, forwarded_client, read_proxy_header};

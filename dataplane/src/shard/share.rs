@@ -13,7 +13,7 @@ use self::turns::Candidates;
 pub(super) use self::turns::ShareLeft;
 pub(super) use self::turns::Shares;
 use super::connection::{Admitted, Reading};
-use super::waiting::{Awaited, Waiter};
+use super::waiters::{Awaited, Waiter};
 use super::{Core, Framed, Ingress};
 use crate::dedup::context::TenantId;
 use crate::http::Problem;
@@ -235,6 +235,6 @@ impl Ingress {
             unreachable!("a connection in the queue for a share has a whole request");
         };
         let deadline_us = self.config.limits.deadline_us;
-        (admitted, place.due_us.saturating_sub(deadline_us))
+        (admitted, place.since_us(deadline_us))
     }
 }

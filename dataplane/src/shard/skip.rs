@@ -3,35 +3,9 @@
 
 use super::Ingress;
 use super::connection::{Connection, Incoming, Phase, Reading};
-use super::received::Received;
-use crate::http::{
-    self, Decoder, Problem, SKIPPED_BODY_BYTES_MAX, Skipped, Target, connection_survives,
-};
+use super::skipped::{Rest, Skip};
+use crate::http::{Problem, SKIPPED_BODY_BYTES_MAX, connection_survives};
 use crate::io::Now;
-
-/// The rest of a body that is skipped.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Skip {
-    /// What is known of its end.
-    rest: Rest,
-    /// When the request was refused. No byte that comes later moves it.
-    since_us: u64,
-}
-
-/// Where a skipped body ends.
-#[derive(Clone, Copy, Debug)]
-enum Rest {
-    /// Behind this many bytes.
-    Bytes(u64),
-    /// Where the decoder finds the end of its chunks.
-    Chunks {
-        decoder: Decoder,
-        /// What was asked for: the bound of a body is that of its resource.
-        target: Target,
-        /// What was decoded or received at the refusal, and the bound: more content than this ends the connection.
-        content_bytes_max: u64,
-    },
-}
 
 /// Prepares to skip what a refused request leaves; `false`: the connection cannot go on behind it. What is pending begins
 /// with the body then.
@@ -71,43 +45,6 @@ pub(super) fn skip_body(
         since_us: now.mono_us,
     });
     true
-}
-
-impl Rest {
-    /// Consumes what has come of it; whether that was all. An error: its end cannot be found, or is too far away.
-    fn advance(
-        &mut self,
-        received: &mut Received,
-        inbox: &[u8],
-        limits: &http::HttpLimits,
-    ) -> Result<bool, Problem> {
-        match self {
-            Rest::Bytes(left_bytes) => {
-                let here = (*left_bytes).min(received.pending_bytes() as u64);
-                received.consume(here as usize);
-                *left_bytes -= here;
-                Ok(*left_bytes == 0)
-            }
-            Rest::Chunks {
-                decoder,
-                target,
-                content_bytes_max,
-            } => {
-                let limits = limits.of(*target);
-                let limits = http::HttpLimits {
-                    body_bytes_max: limits.body_bytes_max.min(*content_bytes_max),
-                    ..limits
-                };
-                let (bytes, is_over) = match decoder.skip(received.pending(inbox), &limits) {
-                    Skipped::Partial { gone_bytes } => (gone_bytes, false),
-                    Skipped::Whole { end } => (end, true),
-                    Skipped::Refused(problem) => return Err(problem),
-                };
-                received.consume(bytes);
-                Ok(is_over)
-            }
-        }
-    }
 }
 
 impl Ingress {

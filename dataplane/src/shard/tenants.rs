@@ -10,7 +10,7 @@ use crate::http::Problem;
 use crate::io::Now;
 use crate::snapshot::{ActiveKeys, Snapshot, Tenant, TenantKeys, lot};
 use crate::stats::tenants::{KeyTimes, Row, TenantPages};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use flk_contract::{KeyId, Params};
 use std::ops::Range;
 use std::sync::Arc;

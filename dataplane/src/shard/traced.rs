@@ -1,7 +1,9 @@
 //! Traced records: which records are traced, and when each passes which border. Times are those of turns; the driver adds those
 //! within a turn, and gets each trace that is complete. Nothing here changes what is done with a record.
 
+use super::config::TraceLimits;
 use super::owed::Reply;
+use super::trace_ref::TraceRef;
 use super::{Core, Framed, Ingress};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, Driver};
@@ -10,36 +12,10 @@ use crate::io::Now;
 use crate::stats::trace::{Found, Moment, Trace};
 use crate::wal::name::{Place, Sequence};
 
-/// Which records are traced.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TraceLimits {
-    /// Share of the records without a `traceparent` that begin a trace of their own.
-    pub sample: f64,
-    /// Most traces that begin in a second, all shards together.
-    pub per_s_max: u32,
-}
-
-impl Default for TraceLimits {
-    fn default() -> TraceLimits {
-        TraceLimits {
-            sample: 0.0,
-            per_s_max: 100,
-        }
-    }
-}
-
 /// Traces of one shard that are not complete; records beyond that are not traced.
 pub(super) const TRACES_MAX: usize = 256;
 /// What they take.
 pub(super) const TRACES_BYTES: usize = TRACES_MAX * size_of::<Open>();
-
-/// The place of a trace that may be complete by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TraceRef {
-    /// Below [`TRACES_MAX`].
-    pub slot: u16,
-    generation: u16,
-}
 
 /// A trace that is not complete.
 #[derive(Clone, Copy, Debug)]

@@ -2,9 +2,8 @@
 //! at that moment. An answer that has left counts, whether and whenever its client reads it: ids may expire, and the
 //! process may end and start, while it is on its way.
 
-use super::batches::AskedBatch;
 use super::count::Count;
-use super::oracle::{Answer, Dedup, LookUp, Meaning, Property};
+use super::oracle::{Dedup, LookUp, Meaning, Property, SeenAnswer};
 use super::records::params;
 use super::world::World;
 use crate::sim_trace;
@@ -34,6 +33,62 @@ pub enum Asked {
     Page,
 }
 
+/// A batch that was asked for: records with numbers in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AskedBatch {
+    /// The first record.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// Empty lines before each.
+    pub(super) empty_lines: u64,
+}
+
+impl AskedBatch {
+    /// The numbers of its records.
+    pub fn serials(self) -> std::ops::Range<u64> {
+        self.first..self.first + self.count
+    }
+
+    /// The answer to each record: from its line, or that to the whole batch. `None`: the lines are not those of the batch.
+    pub(super) fn answers(self, answer: &SeenAnswer) -> Option<Vec<SeenAnswer>> {
+        if answer.status != 200 {
+            return Some(vec![answer.clone(); self.count as usize]);
+        }
+        let lines: Vec<&str> = answer.body.split_terminator('\n').collect();
+        let is_all = lines.len() as u64 == self.count;
+        let lines = lines.into_iter().zip(1..);
+        let parts = lines.map(|(text, at)| line_of(text, at * (1 + self.empty_lines)));
+        parts
+            .collect::<Option<Vec<SeenAnswer>>>()
+            .filter(|_| is_all)
+    }
+}
+
+/// The answer that a line holds, if it is that line.
+fn line_of(text: &str, line: u64) -> Option<SeenAnswer> {
+    let rest = text.strip_prefix(&format!("{{\"line\":{line},\"status\":"))?;
+    let (status, rest) = rest.split_once(',')?;
+    let rest = rest.strip_suffix('}')?;
+    let outcomes = [
+        ("\"dedup\":\"miss\",\"outcome\":", Dedup::Miss),
+        ("\"dedup\":\"hit\",\"outcome\":", Dedup::Hit),
+        ("\"dedup\":\"conflict\",\"outcome\":", Dedup::Conflict),
+    ];
+    let outcome = outcomes
+        .iter()
+        .find_map(|(open, dedup)| Some((rest.strip_prefix(open)?, *dedup)));
+    let (body, dedup) = match outcome {
+        Some((body, dedup)) => (body, Some(dedup)),
+        None => (rest.split_once("\"problem\":")?.1, None),
+    };
+    Some(SeenAnswer {
+        status: status.parse().ok()?,
+        dedup,
+        body: body.to_string(),
+    })
+}
+
 /// What was asked on a connection and has no answer yet, and an answer of which only a part has left.
 #[derive(Debug, Default)]
 pub struct Exchange {
@@ -48,7 +103,7 @@ impl Exchange {
     }
 
     /// Bytes leave: the answers that are whole with them, each with what it answers.
-    fn leave(&mut self, bytes: &[u8]) -> Vec<(Option<Asked>, Answer)> {
+    fn leave(&mut self, bytes: &[u8]) -> Vec<(Option<Asked>, SeenAnswer)> {
         self.part.extend_from_slice(bytes);
         let mut whole = Vec::new();
         while let Some((answer, length)) = parse(&self.part) {
@@ -84,7 +139,7 @@ impl World {
     }
 
     /// The answer to a record leaves the gateway.
-    pub(super) fn judge_answer(&mut self, serial: u64, answer: &Answer) {
+    pub(super) fn judge_answer(&mut self, serial: u64, answer: &SeenAnswer) {
         sim_trace!(
             self.now_us(),
             "request {serial} is answered {} {:?} {}",
@@ -124,7 +179,7 @@ impl World {
 
 impl World {
     /// Whether another parameter set judged than the one with which the run began.
-    fn is_by_the_other_set(&self, answer: &Answer) -> bool {
+    fn is_by_the_other_set(&self, answer: &SeenAnswer) -> bool {
         let other = params(1 - self.settings.params).version;
         answer
             .body
@@ -133,7 +188,7 @@ impl World {
 }
 
 /// Reads one whole answer from the beginning of the bytes, and how long it is.
-pub fn parse(bytes: &[u8]) -> Option<(Answer, usize)> {
+pub fn parse(bytes: &[u8]) -> Option<(SeenAnswer, usize)> {
     let head_len = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&bytes[..head_len]).into_owned();
     let mut lines = head.split("\r\n");
@@ -152,7 +207,7 @@ pub fn parse(bytes: &[u8]) -> Option<(Answer, usize)> {
     let body = bytes.get(head_len..head_len + length)?;
     let body = String::from_utf8_lossy(body).into_owned();
     Some((
-        Answer {
+        SeenAnswer {
             status,
             dedup,
             body,

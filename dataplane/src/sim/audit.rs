@@ -148,13 +148,13 @@ impl World {
                         break;
                     }
                     expected += 1;
-                    for told in &batch.decisions {
-                        let key = hash.key(&told.tenant, &told.pcs_id);
+                    for logged in &batch.decisions {
+                        let key = hash.key(&logged.tenant, &logged.pcs_id);
                         fold.entry(key).or_default().push(Found {
-                            decided_at: told.decided_at,
-                            expiry: told.expiry,
-                            digest_tag: told.digest_tag,
-                            d_hat: told.d_hat,
+                            decided_at: logged.decided_at,
+                            expiry: logged.expiry,
+                            digest_tag: logged.digest_tag,
+                            d_hat: logged.d_hat,
                         });
                     }
                 }
@@ -194,7 +194,7 @@ impl World {
         let secret = Secret::decode(self.file(SECRET)?);
         let secret = secret.map_err(|fault| (Property::DamageOrTornTail, fault.to_string()))?;
         let hash = KeyHash::new(secret.key);
-        for (id, told) in self.oracle.alive() {
+        for (id, logged) in self.oracle.alive() {
             let tenant = TENANTS[tenant_of(id)];
             let id = pool().id(id);
             let decisions = fold.get(&hash.key(tenant, &id.pcs_id));
@@ -203,12 +203,12 @@ impl World {
                 .iter()
                 .flat_map(|all| all.iter().filter(live))
                 .min_by_key(|it| it.decided_at);
-            let wanted = &id.variants[usize::from(told.variant)];
+            let wanted = &id.variants[usize::from(logged.variant)];
             let same = stands
                 .is_some_and(|it| it.digest_tag == wanted.digest_tag && it.d_hat == wanted.d_hat);
             if !same {
                 let how = format!(
-                    "{} was acknowledged as {told:?} and is alive at {} s; what stands is {stands:?}",
+                    "{} was acknowledged as {logged:?} and is alive at {} s; what stands is {stands:?}",
                     id.pcs_id, manifest.clock.expiry_s
                 );
                 return Err((Property::AcknowledgedLost, how));

@@ -2,11 +2,11 @@
 //! chunks or not. Each line of an answer is judged as the answer to a submit. Their chances are their own, so that
 //! a seed without batches is the life that it was before there were any.
 
-use super::answers::Asked;
+use super::answers::{Asked, AskedBatch};
 use super::clients::{Wanted, tenant_header};
 use super::count::Count;
 use super::dice::Dice;
-use super::oracle::{Answer, Dedup, Property};
+use super::oracle::{Property, SeenAnswer};
 use super::records::{self, Kind, tenant_of};
 use super::world::World;
 use crate::shard::config::ShardLimits;
@@ -20,60 +20,6 @@ const RECORDS_MAX: u64 = 14;
 pub struct Batches {
     dice: Dice,
     is_on: bool,
-}
-
-/// A batch that was asked for: records with numbers in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AskedBatch {
-    /// The first record.
-    pub first: u64,
-    /// How many.
-    pub count: u64,
-    /// Empty lines before each.
-    empty_lines: u64,
-}
-
-impl AskedBatch {
-    /// The numbers of its records.
-    pub fn serials(self) -> std::ops::Range<u64> {
-        self.first..self.first + self.count
-    }
-
-    /// The answer to each record: from its line, or that to the whole batch. `None`: the lines are not those of the batch.
-    fn answers(self, answer: &Answer) -> Option<Vec<Answer>> {
-        if answer.status != 200 {
-            return Some(vec![answer.clone(); self.count as usize]);
-        }
-        let lines: Vec<&str> = answer.body.split_terminator('\n').collect();
-        let is_all = lines.len() as u64 == self.count;
-        let lines = lines.into_iter().zip(1..);
-        let parts = lines.map(|(text, at)| line_of(text, at * (1 + self.empty_lines)));
-        parts.collect::<Option<Vec<Answer>>>().filter(|_| is_all)
-    }
-}
-
-/// The answer that a line holds, if it is that line.
-fn line_of(text: &str, line: u64) -> Option<Answer> {
-    let rest = text.strip_prefix(&format!("{{\"line\":{line},\"status\":"))?;
-    let (status, rest) = rest.split_once(',')?;
-    let rest = rest.strip_suffix('}')?;
-    let outcomes = [
-        ("\"dedup\":\"miss\",\"outcome\":", Dedup::Miss),
-        ("\"dedup\":\"hit\",\"outcome\":", Dedup::Hit),
-        ("\"dedup\":\"conflict\",\"outcome\":", Dedup::Conflict),
-    ];
-    let outcome = outcomes
-        .iter()
-        .find_map(|(open, dedup)| Some((rest.strip_prefix(open)?, *dedup)));
-    let (body, dedup) = match outcome {
-        Some((body, dedup)) => (body, Some(dedup)),
-        None => (rest.split_once("\"problem\":")?.1, None),
-    };
-    Some(Answer {
-        status: status.parse().ok()?,
-        dedup,
-        body: body.to_string(),
-    })
 }
 
 impl Batches {
@@ -164,7 +110,7 @@ impl World {
     }
 
     /// The answer to a batch leaves the gateway.
-    pub fn judge_batch(&mut self, asked: AskedBatch, answer: &Answer) {
+    pub fn judge_batch(&mut self, asked: AskedBatch, answer: &SeenAnswer) {
         let Some(answers) = asked.answers(answer) else {
             let how = format!("the answer to {asked:?} has other lines: {answer:?}");
             return self.fail(Property::ReplyOrder, how);
@@ -175,7 +121,7 @@ impl World {
     }
 
     /// A client reads the answer to a batch.
-    pub fn reads_batch(&mut self, client: usize, asked: AskedBatch, answer: &Answer) {
+    pub fn reads_batch(&mut self, client: usize, asked: AskedBatch, answer: &SeenAnswer) {
         // One with other lines has been judged when it left.
         for (serial, answer) in asked
             .serials()
@@ -209,9 +155,10 @@ fn request(key: u32, body: &[u8], chunk_bytes: Option<usize>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::oracle::Dedup;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, body: &str) -> SeenAnswer {
+        SeenAnswer {
             status,
             dedup: None,
             body: body.to_string(),
@@ -227,7 +174,7 @@ mod tests {
         };
         let text = "{\"line\":2,\"status\":202,\"dedup\":\"hit\",\"outcome\":{\"a\":1}}\n{\"line\":4,\"status\":429,\"retry_after\":1,\"problem\":{\"b\":2}}\n";
         let answers = asked.answers(&answer(200, text)).unwrap();
-        let hit = Answer {
+        let hit = SeenAnswer {
             dedup: Some(Dedup::Hit),
             ..answer(202, "{\"a\":1}")
         };

@@ -3,7 +3,7 @@
 
 use super::answers::{Asked, parse};
 use super::count::Count;
-use super::oracle::{Answer, Property};
+use super::oracle::{Property, SeenAnswer};
 use super::queue::Happening;
 use super::records::{self, Kind, Shape, TENANTS, tenant_of};
 use super::world::{RunPlace, World};
@@ -384,7 +384,7 @@ impl World {
         }
     }
 
-    fn client_reads(&mut self, client: usize, answer: &Answer) {
+    fn client_reads(&mut self, client: usize, answer: &SeenAnswer) {
         match self.clients[client].asked.pop_front() {
             None => self.fail(
                 Property::ReplyOrder,
@@ -398,7 +398,7 @@ impl World {
     }
 
     /// A client reads the answer to a record.
-    pub(super) fn reads_submit(&mut self, client: usize, serial: u64, answer: &Answer) {
+    pub(super) fn reads_submit(&mut self, client: usize, serial: u64, answer: &SeenAnswer) {
         sim_trace!(
             self.now_us(),
             "client {client} reads the answer to {serial}: {}",

@@ -6,7 +6,7 @@ use super::disk::Inode;
 use super::plan::Cap;
 use super::process::Process;
 use super::slice_damage::Reads;
-use super::truth::LogWrite;
+use super::truth::{LogWrite, Undo};
 use super::world::World;
 use crate::keeper::Keeper;
 use crate::keeper::offline::Job;
@@ -18,20 +18,6 @@ use crate::wal::files::MANIFEST;
 use crate::wal::manifest::{Cover, Manifest};
 use crate::wal::record::Flags;
 use std::sync::Arc;
-
-/// How a damaged file was before.
-#[derive(Clone, Debug)]
-pub(super) struct Undo {
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
-    /// What a start that serves all the same has overlooked; nothing: it need not look there.
-    pub(super) must_refuse: Option<String>,
-    /// Look-ups alone meet it, in this file, which is as before again when faults end. One that was made since under the name is
-    /// another.
-    pub(super) passes: Option<Inode>,
-    /// The log writes that an operator gives up with what was damaged; none where the tool cannot help.
-    pub(super) writes: Vec<usize>,
-}
 
 /// The generation of a manifest, if it can be read.
 fn generation(manifest: &[u8]) -> Option<u64> {

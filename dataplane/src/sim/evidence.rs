@@ -3,10 +3,9 @@
 //! follows is judged by the oracle.
 
 use super::count::Count;
-use super::damage::Undo;
 use super::disk::Inode;
 use super::logbook;
-use super::truth::LogWrite;
+use super::truth::{LogWrite, Undo};
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;

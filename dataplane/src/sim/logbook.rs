@@ -51,7 +51,7 @@ pub enum Item {
 
 /// A decision, as its record tells it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct LoggedDecision {
     /// Tenant.
     pub tenant: String,
     /// The id in lowercase hex digits.
@@ -66,10 +66,10 @@ pub struct Told {
     pub expiry: u32,
 }
 
-impl Told {
-    fn of(decision: &Decision<'_>) -> Told {
+impl LoggedDecision {
+    fn of(decision: &Decision<'_>) -> LoggedDecision {
         let hex = decision.pcs_id.iter().map(|byte| format!("{byte:02x}"));
-        Told {
+        LoggedDecision {
             tenant: decision.tenant.to_string(),
             pcs_id: hex.collect(),
             digest_tag: u64_at(&decision.digest, 0),
@@ -96,7 +96,7 @@ pub struct Batch {
     /// Its records.
     pub items: Vec<Item>,
     /// Its decisions.
-    pub decisions: Vec<Told>,
+    pub decisions: Vec<LoggedDecision>,
     /// Whether the bodies are whole too.
     pub whole: bool,
 }
@@ -127,7 +127,7 @@ impl Batch {
         };
         let disposition = match entry {
             Entry::Decision(decision) => {
-                self.decisions.push(Told::of(decision));
+                self.decisions.push(LoggedDecision::of(decision));
                 Disposition::Decision
             }
             Entry::Refused(refused) => Disposition::Refused(refused.status),

@@ -4,7 +4,7 @@
 use super::answers::Asked;
 use super::count::Count;
 use super::dice::Dice;
-use super::oracle::{Answer, LookUp, Meaning};
+use super::oracle::{LookUp, Meaning, SeenAnswer};
 use super::records::pool;
 use super::world::World;
 use crate::sim_trace;
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// The answer to a look-up leaves the gateway.
-    pub fn judge_look_up(&mut self, asked: &LookUp, answer: &Answer) {
+    pub fn judge_look_up(&mut self, asked: &LookUp, answer: &SeenAnswer) {
         sim_trace!(
             self.now_us(),
             "the look-up of id {} is answered {} {}",
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// A client reads the answer to a look-up; what must be known in the end is asked again.
-    pub fn reads_look_up(&mut self, asked: &LookUp, answer: &Answer) {
+    pub fn reads_look_up(&mut self, asked: &LookUp, answer: &SeenAnswer) {
         if self.calm && matches!(answer.status, 429 | 503) {
             self.look_ups.probes.insert(0, asked.key);
         }

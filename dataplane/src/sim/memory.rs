@@ -5,8 +5,8 @@ use super::count::Count;
 use super::dice::Dice;
 use super::oracle::Property;
 use super::world::World;
+use crate::keeper::memory_room::MemoryRoom;
 use crate::keeper::notice::Notice;
-use crate::keeper::slice_memory::MemoryRoom;
 use crate::sim_trace;
 
 const MIB: u64 = 1 << 20;

@@ -266,18 +266,23 @@ impl World {
         }
     }
 
-    /// A shard stops reading, or reads on.
-    pub fn server_pauses(&mut self, shard: u16, id: ConnId, paused: bool) {
+    /// A shard stops reading.
+    pub fn server_pauses(&mut self, shard: u16, id: ConnId) {
+        let conn = self.conn_of(shard, id);
+        if let Some(found) = conn.and_then(|conn| self.conns.get_mut(&conn)) {
+            found.paused = true;
+        }
+    }
+
+    /// A shard reads on.
+    pub fn server_resumes(&mut self, shard: u16, id: ConnId) {
         let Some(conn) = self.conn_of(shard, id) else {
             return;
         };
         let Some(found) = self.conns.get_mut(&conn) else {
             return;
         };
-        found.paused = paused;
-        if paused {
-            return;
-        }
+        found.paused = false;
         let held = std::mem::take(&mut found.held);
         for one in held {
             match one {

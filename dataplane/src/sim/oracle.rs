@@ -15,10 +15,11 @@ mod terms;
 
 use self::learn::Learned;
 pub use self::looks::LookUp;
-pub use self::policies::{Policy, WallClock, Walls};
+pub use self::policies::{Policy, WallClock};
 use self::policies::{TurnedAway, may_verify, turned_away};
 pub use self::terms::{
-    Answer, Broken, Dedup, Meaning, Property, Reading, Request, Rules, Told, broken,
+    Broken, Dedup, Meaning, Property, ReadOutcome, Reading, Request, Rules, SeenAnswer, Walls,
+    broken,
 };
 
 use super::records::{Kind, Shape, TENANTS, VARIANTS_COUNT, pool, tenant_of};
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    told: Told,
+    outcome: ReadOutcome,
     /// The shortest life that it can have been given.
     ttl_us: i64,
     decided_from: Reading,
@@ -67,14 +68,14 @@ struct Case<'a> {
     key: u32,
     /// The variant that was sent.
     asked: u8,
-    answer: &'a Answer,
+    answer: &'a SeenAnswer,
     /// What was acknowledged before.
     known: Option<Known>,
 }
 
 impl Case<'_> {
     fn broken(&self, property: Property, what: &str) -> Broken {
-        let known = self.known.map(|known| known.told);
+        let known = self.known.map(|known| known.outcome);
         let Case {
             serial,
             key,
@@ -225,9 +226,9 @@ impl Oracle {
     }
 
     /// The outcome that every client must get, if that is certain.
-    pub fn surely(&self, key: u32) -> Option<Told> {
+    pub fn surely(&self, key: u32) -> Option<ReadOutcome> {
         let known = self.ids[key as usize].known?;
-        self.surely_alive(&known).then_some(known.told)
+        self.surely_alive(&known).then_some(known.outcome)
     }
 
     /// The moment of the fastest clock at which an acknowledged outcome may begin to expire, if it has not yet.
@@ -245,7 +246,12 @@ impl Oracle {
     }
 
     /// The answer to this request has left the gateway.
-    pub fn answered(&mut self, serial: u64, answer: &Answer, run: u32) -> Result<Meaning, Broken> {
+    pub fn answered(
+        &mut self,
+        serial: u64,
+        answer: &SeenAnswer,
+        run: u32,
+    ) -> Result<Meaning, Broken> {
         let Some(request) = self.requests.get_mut(serial as usize) else {
             return Err(broken(
                 Property::ReplyOrder,
@@ -318,10 +324,10 @@ impl Oracle {
 
     /// An outcome has left: it is one that the id may have now, and binds later ones.
     fn outcome(&mut self, case: &Case<'_>) -> Result<Meaning, Broken> {
-        let (told, dedup) = self.read_outcome(case)?;
+        let (outcome, dedup) = self.read_outcome(case)?;
         let (serial, known) = (case.serial, case.known);
         let state = &mut self.ids[case.key as usize];
-        let Some(sent) = state.sent[usize::from(told.variant)] else {
+        let Some(sent) = state.sent[usize::from(outcome.variant)] else {
             let what = "no client sent the record of this outcome";
             return Err(case.broken(Property::NothingInvented, what));
         };
@@ -332,12 +338,12 @@ impl Oracle {
         let request_sent = self.requests[serial as usize].sent;
         let waited = |known: &Known| alive && request_sent.fast_us <= known.decided_to.fast_us;
         if let Some(known) = known.filter(waited)
-            && self.is_late(case.key, told, dedup, request_sent, &known)
+            && self.is_late(case.key, outcome, dedup, request_sent, &known)
         {
             return Ok(Meaning::Again);
         }
         match (known, dedup) {
-            (Some(known), Dedup::Hit | Dedup::Conflict) if alive && known.told != told => {
+            (Some(known), Dedup::Hit | Dedup::Conflict) if alive && known.outcome != outcome => {
                 let what = "another outcome than the one acknowledged, which is alive";
                 return Err(case.broken(Property::OneOutcome, what));
             }
@@ -345,12 +351,12 @@ impl Oracle {
                 let what = "a first outcome although one was acknowledged and is alive";
                 return Err(case.broken(Property::AcknowledgedLost, what));
             }
-            (_, Dedup::Hit | Dedup::Conflict) => self.judge_repetition(case, told, &sent)?,
+            (_, Dedup::Hit | Dedup::Conflict) => self.judge_repetition(case, outcome, &sent)?,
             _ => {}
         }
         self.learn(&Learned {
             key: case.key,
-            told,
+            outcome,
             dedup,
             sent,
             asked: request_sent,
@@ -365,9 +371,9 @@ impl Oracle {
     }
 
     /// Which outcome it is and what its header says, which fit each other and the request.
-    fn read_outcome(&self, case: &Case<'_>) -> Result<(Told, Dedup), Broken> {
+    fn read_outcome(&self, case: &Case<'_>) -> Result<(ReadOutcome, Dedup), Broken> {
         let id = pool().id(case.key);
-        let Some(told) = Told::read(case.key, case.answer) else {
+        let Some(outcome) = ReadOutcome::read(case.key, case.answer) else {
             let property = match case.answer.body.contains(&id.pcs_id) {
                 true => Property::NothingInvented,
                 false => Property::ReplyOrder,
@@ -379,19 +385,24 @@ impl Oracle {
             return Err(case.broken(Property::ReplyOrder, what));
         };
         let consistent = match dedup {
-            Dedup::Miss => told.variant == case.asked && self.may_judge(case, told.params),
-            Dedup::Hit => told.variant == case.asked,
-            Dedup::Conflict => told.variant != case.asked,
+            Dedup::Miss => outcome.variant == case.asked && self.may_judge(case, outcome.params),
+            Dedup::Hit => outcome.variant == case.asked,
+            Dedup::Conflict => outcome.variant != case.asked,
         };
         if !consistent {
             let what = "the dedup header does not fit the outcome";
             return Err(case.broken(Property::OneOutcome, what));
         }
-        Ok((told, dedup))
+        Ok((outcome, dedup))
     }
 
     /// A repetition repeats what another request may have decided, and has not expired.
-    fn judge_repetition(&self, case: &Case<'_>, told: Told, sent: &Sent) -> Result<(), Broken> {
+    fn judge_repetition(
+        &self,
+        case: &Case<'_>,
+        outcome: ReadOutcome,
+        sent: &Sent,
+    ) -> Result<(), Broken> {
         // Some other request that may have been decided first.
         let other = sent.last_serial != case.serial || sent.before_last;
         if !other {
@@ -402,7 +413,7 @@ impl Oracle {
         let asked_us = self.requests[case.serial as usize].sent.slow_us;
         let asked_us = asked_us.min(self.slow_us);
         let may_answer = |(decider, it): (&u64, &Decider)| {
-            *decider != case.serial && it.variant == told.variant && it.until_us >= asked_us
+            *decider != case.serial && it.variant == outcome.variant && it.until_us >= asked_us
         };
         let deciders = &self.ids[case.key as usize].deciders;
         match deciders.iter().any(may_answer) {
@@ -420,7 +431,7 @@ impl Oracle {
     fn is_late(
         &mut self,
         key: u32,
-        told: Told,
+        outcome: ReadOutcome,
         dedup: Dedup,
         request_sent: Reading,
         known: &Known,
@@ -429,7 +440,7 @@ impl Oracle {
         let expired_by_then = |since: Reading| known.decided_to.fast_us - since.fast_us >= ttl_us;
         let state = &mut self.ids[key as usize];
         let first_of = |slot: &mut Option<Known>| match slot {
-            Some(known) if known.told == told && !known.first_left => {
+            Some(known) if known.outcome == outcome && !known.first_left => {
                 known.first_left = true;
                 true
             }
@@ -442,16 +453,16 @@ impl Oracle {
                     || expired_by_then(request_sent)
             }
             Dedup::Hit | Dedup::Conflict => {
-                let first_sent = state.sent[usize::from(told.variant)].map(|sent| sent.first);
-                known.told != told
-                    && (state.before.is_some_and(|before| before.told == told)
+                let first_sent = state.sent[usize::from(outcome.variant)].map(|sent| sent.first);
+                known.outcome != outcome
+                    && (state.before.is_some_and(|before| before.outcome == outcome)
                         || first_sent.is_some_and(expired_by_then))
             }
         }
     }
 
     /// Ids with an acknowledged outcome that is surely alive.
-    pub fn alive(&self) -> Vec<(u32, Told)> {
+    pub fn alive(&self) -> Vec<(u32, ReadOutcome)> {
         (0..self.ids.len() as u32)
             .filter_map(|key| Some((key, self.surely(key)?)))
             .collect()

@@ -7,7 +7,7 @@ use super::memory;
 use super::records::{KEYS_COUNT, params};
 use crate::io::SyncMode;
 use crate::keeper::config::{HoldLimit, KeeperConfig};
-use crate::keeper::slice_memory::MemoryRoom;
+use crate::keeper::memory_room::MemoryRoom;
 use crate::keeper::stop::STOP_US;
 use crate::shard::config::ShardLimits;
 use crate::stats::Stats;

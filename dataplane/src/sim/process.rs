@@ -389,8 +389,8 @@ impl World {
     fn carry_out_op(&mut self, shard: u16, op: Op, bytes: &[u8]) {
         match op {
             Op::Send(id, range) => self.server_sends(shard, id, &bytes[range]),
-            Op::PauseRead(id) => self.server_pauses(shard, id, true),
-            Op::ResumeRead(id) => self.server_pauses(shard, id, false),
+            Op::PauseRead(id) => self.server_pauses(shard, id),
+            Op::ResumeRead(id) => self.server_resumes(shard, id),
             Op::Shutdown(id) => self.server_shuts_down(shard, id),
             Op::Close(id) => self.server_closes(shard, id),
             Op::PauseAccept => self.server_accepts(shard, false),

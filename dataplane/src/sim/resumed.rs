@@ -1,14 +1,7 @@
 //! How far a start may have moved the expiry clock, by what was written down before it. It knows when each reading was written,
 //! and never what the gateway made of it.
 
-use super::truth::{LogWrite, Truth};
-
-/// A clock reading that was written down.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
-    fast_us: i64,
-    wall_us: u64,
-}
+use super::truth::{ClockReading, LogWrite, Truth};
 
 /// The most that a start adds to the expiry clock unasked.
 const RESUME_US_MAX: i64 = 3_600_000_000;
@@ -19,7 +12,7 @@ const SECOND_US: i64 = 1_000_000;
 impl Truth {
     /// A manifest with the clock of about now is being written.
     pub fn mark(&mut self, fast_us: i64, wall_us: u64) {
-        self.marks.push(Mark { fast_us, wall_us });
+        self.marks.push(ClockReading { fast_us, wall_us });
     }
 
     /// How far a start may have moved the expiry clock, at most and at least, against both bounds now.
@@ -33,7 +26,7 @@ impl Truth {
             .filter(|_| !self.any_loss);
         let newest_fast_us = newest.map_or(i64::MIN, |write| write.fast_us - 2_500_000);
         let newest_slow_us = newest.map_or(0, |write| write.slow_us - left_out_us(write, wall_us));
-        let writes = self.writes.iter().map(|write| Mark {
+        let writes = self.writes.iter().map(|write| ClockReading {
             fast_us: write.fast_us,
             wall_us: write.wall_us,
         });

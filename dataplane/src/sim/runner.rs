@@ -188,7 +188,7 @@ fn find(asked: &Asked) -> ExitCode {
         let how = panic.to_string().replace('\n', " ");
         println!(
             "{}",
-            Verdict {
+            FirstFailure {
                 seed: SEED.get(),
                 needed: SEED.get() + 1 - from,
                 property: Property::Assertion.words().to_string(),
@@ -204,7 +204,7 @@ fn find(asked: &Asked) -> ExitCode {
             let property = found.property.words().to_string();
             println!(
                 "{}",
-                Verdict {
+                FirstFailure {
                     seed,
                     needed: seed + 1 - from,
                     property,
@@ -220,14 +220,14 @@ fn find(asked: &Asked) -> ExitCode {
 }
 
 /// How a planted bug was found.
-struct Verdict {
+struct FirstFailure {
     seed: u64,
     needed: u64,
     property: String,
     how: String,
 }
 
-impl Verdict {
+impl FirstFailure {
     fn line(&self) -> String {
         format!(
             "found\t{}\t{}\t{}\t{}",
@@ -235,9 +235,9 @@ impl Verdict {
         )
     }
 
-    fn read(line: &str) -> Option<Verdict> {
+    fn read(line: &str) -> Option<FirstFailure> {
         let mut parts = line.strip_prefix("found\t")?.splitn(4, '\t');
-        Some(Verdict {
+        Some(FirstFailure {
             seed: parts.next()?.parse().ok()?,
             needed: parts.next()?.parse().ok()?,
             property: parts.next()?.to_string(),
@@ -256,7 +256,7 @@ pub fn bugs() -> impl Iterator<Item = Bug> {
 /// Plants every bug in a process of its own, and prints the table of those found.
 fn prove_all(asked: &Asked) -> ExitCode {
     let bugs: Vec<Bug> = bugs().collect();
-    let verdicts: Mutex<Vec<(Bug, Option<Verdict>)>> = Mutex::new(Vec::new());
+    let verdicts: Mutex<Vec<(Bug, Option<FirstFailure>)>> = Mutex::new(Vec::new());
     let next = AtomicU64::new(0);
     let Ok(program) = std::env::current_exe() else {
         eprintln!("cannot tell where this program is");
@@ -287,7 +287,7 @@ fn prove_all(asked: &Asked) -> ExitCode {
 }
 
 /// Looks for one bug in a process of its own, since what is planted is planted for the whole process.
-fn prove(program: &Path, bug: Bug, asked: &Asked) -> Option<Verdict> {
+fn prove(program: &Path, bug: Bug, asked: &Asked) -> Option<FirstFailure> {
     let mut child = Command::new(program);
     child.args([
         "--bug",
@@ -299,11 +299,11 @@ fn prove(program: &Path, bug: Bug, asked: &Asked) -> Option<Verdict> {
     ]);
     let output = child.stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().find_map(Verdict::read)
+    text.lines().find_map(FirstFailure::read)
 }
 
 /// The table of docs/testing.md, and whether every bug was found.
-fn print_table(verdicts: &[(Bug, Option<Verdict>)], asked: &Asked) -> ExitCode {
+fn print_table(verdicts: &[(Bug, Option<FirstFailure>)], asked: &Asked) -> ExitCode {
     println!(
         "| Planted bug | Name | Found by seed | Seeds needed | Property that failed |\n|---|---|---|---|---|"
     );
@@ -317,7 +317,7 @@ fn print_table(verdicts: &[(Bug, Option<Verdict>)], asked: &Asked) -> ExitCode {
         };
         println!("| {} | `{bug:?}` | {row} |", bug.describe());
     }
-    let is_missing = |(_, verdict): &&(Bug, Option<Verdict>)| verdict.is_none();
+    let is_missing = |(_, verdict): &&(Bug, Option<FirstFailure>)| verdict.is_none();
     let missing = verdicts.iter().filter(is_missing).count();
     println!(
         "\n{} of {} planted bugs found, each within {} seeds from seed {}.",

@@ -15,8 +15,8 @@ use crate::snapshot::{
     Document, FORMAT, KeyDocument, LimitsDocument, MissingKeys, ParamsDocument, Resolver, Snapshot,
     Source, SourceFault, TenantDocument,
 };
+use flk_contract::params::ParamsVersion;
 use flk_contract::signature::VerifyingKey;
-use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 

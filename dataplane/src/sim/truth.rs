@@ -3,18 +3,37 @@
 
 use super::bodies::GoneBodies;
 use super::count::Count;
-use super::damage::Undo;
 use super::disk::Inode;
 use super::logbook::{self, Disposition, Item};
 use super::oracle::Property;
 use super::records;
-use super::resumed::Mark;
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::name::LogId;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How a damaged file was before.
+#[derive(Clone, Debug)]
+pub(super) struct Undo {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+    /// What a start that serves all the same has overlooked; nothing: it need not look there.
+    pub(super) must_refuse: Option<String>,
+    /// Look-ups alone meet it, in this file, which is as before again when faults end. One that was made since under the name is
+    /// another.
+    pub(super) passes: Option<Inode>,
+    /// The log writes that an operator gives up with what was damaged; none where the tool cannot help.
+    pub(super) writes: Vec<usize>,
+}
+
+/// A clock reading that was written down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClockReading {
+    pub(super) fast_us: i64,
+    pub(super) wall_us: u64,
+}
 
 /// A write to a log, as the shard asked for it.
 #[derive(Clone, Debug)]
@@ -115,7 +134,7 @@ pub struct Truth {
     pub(super) manifests_before_run: usize,
     /// A start with so many shards was refused for want of memory, which was allowed since; none has served behind it.
     pub(super) memory_allowed_for: Option<u16>,
-    pub(super) marks: Vec<Mark>,
+    pub(super) marks: Vec<ClockReading>,
     /// Request of each body, by the place of the body.
     pub(super) places: BTreeMap<BodyAt, u64>,
     /// Bodies of this run whose disposition is not known to be durable.

@@ -5,8 +5,8 @@ use super::document::{
 };
 use super::fault::Fault;
 use super::{FORMAT, TENANT_KEYS_COUNT_MAX, TENANTS_COUNT_MAX};
+use flk_contract::params::ParamsVersion;
 use flk_contract::signature::KEYS_COUNT_MAX;
-use flk_contract::verify::ParamsVersion;
 use flk_contract::{Algorithm, Params, Scheme};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -260,7 +260,7 @@ impl ParamsDocument {
 
     fn check(&self, place: &str) -> Result<(), Fault> {
         let Some(set) = self.params() else {
-            let problem = flk_contract::verify::BadParamsVersion.to_string();
+            let problem = flk_contract::params::BadParamsVersion.to_string();
             return Err(Fault::invalid(place, problem));
         };
         if self.begins_s() >= WHOLE_MAX {

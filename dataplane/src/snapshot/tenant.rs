@@ -5,8 +5,8 @@ use super::{Digest, LimitsDocument, TENANTS_COUNT_MAX};
 use crate::dedup::Key;
 use crate::dedup::context::TenantId;
 use flk_contract::Params;
+use flk_contract::params::ParamsVersion;
 use flk_contract::signature::{KeyError, KeySet, VerifyingKey};
-use flk_contract::verify::ParamsVersion;
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -4,48 +4,17 @@
 
 use super::cell::Buckets;
 use super::family::Family;
+use super::format::Number;
 use super::page::Parts;
 use super::table::{Metric, Unit, Value, metrics};
 use super::traces::Exemplar;
 use super::{Cell, ShardStats, Traces};
 use std::fmt::{self, Display, Write};
 
+pub use super::format::Format;
+
 /// The last line of a page of OpenMetrics.
 pub const OPEN_METRICS_END: &str = "# EOF\n";
-
-/// A text format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// Prometheus text format 0.0.4.
-    #[default]
-    Prometheus,
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-}
-
-impl Format {
-    /// The one that a client wants more, by the qualities that it gives to the media types of both.
-    pub fn preferred(quality: impl Fn(&str) -> Option<u16>) -> Format {
-        let open_metrics = quality("application/openmetrics-text").unwrap_or(0);
-        let plain = quality("text/plain").unwrap_or(0);
-        match open_metrics > 0 && open_metrics >= plain {
-            true => Format::OpenMetrics,
-            false => Format::Prometheus,
-        }
-    }
-
-    /// Its content type.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
-
-/// A sample before its unit is known: a count, or microseconds where the unit is seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Number(pub u64);
 
 /// Renders all metrics.
 pub fn render(parts: &Parts<'_>, format: Format, out: &mut String) {

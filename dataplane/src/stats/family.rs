@@ -1,6 +1,6 @@
 //! How a metric is named and announced in a format of text. It knows no value.
 
-use super::exposition::Format;
+use super::format::Format;
 use super::table::{Kind, Unit};
 use std::fmt::Write;
 

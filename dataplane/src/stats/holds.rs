@@ -3,9 +3,6 @@
 
 use super::Cell;
 use super::cell::Text;
-use super::exposition::Number;
-use super::page::Parts;
-use super::series::Series;
 
 /// Names with a row of their own. A hold of a further name is counted, and has no samples.
 pub const HOLD_ROWS: usize = 64;
@@ -14,21 +11,21 @@ pub const HOLD_ROWS: usize = 64;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct HoldRow {
-    name: Text<8>,
+    pub(super) name: Text<8>,
     /// 1 while there is such a hold.
-    is_there: Cell,
+    pub(super) is_there: Cell,
     /// Bytes that it keeps from being deleted by age.
-    kept_bytes: Cell,
+    pub(super) kept_bytes: Cell,
     /// Bytes of closed segments that it is not done with.
-    behind_bytes: Cell,
+    pub(super) behind_bytes: Cell,
     /// How long it has not moved, in microseconds of the expiry clock.
-    age_us: Cell,
+    pub(super) age_us: Cell,
 }
 
 /// The table.
 #[derive(Debug)]
 #[repr(C)]
-pub struct HoldRows([HoldRow; HOLD_ROWS]);
+pub struct HoldRows(pub(super) [HoldRow; HOLD_ROWS]);
 
 impl Default for HoldRows {
     fn default() -> HoldRows {
@@ -70,25 +67,4 @@ impl HoldRows {
             row.is_there.set(1);
         }
     }
-}
-
-/// One sample for each hold.
-fn each(parts: &Parts<'_>, put: &mut Series<'_>, of: fn(&HoldRow) -> &Cell) {
-    for row in &parts.keeper.hold_rows.0 {
-        if row.is_there.get() == 1 {
-            put(&[&row.name.get()], Number(of(row).get()));
-        }
-    }
-}
-
-pub(super) fn kept_bytes(parts: &Parts<'_>, put: &mut Series<'_>) {
-    each(parts, put, |row| &row.kept_bytes);
-}
-
-pub(super) fn behind_bytes(parts: &Parts<'_>, put: &mut Series<'_>) {
-    each(parts, put, |row| &row.behind_bytes);
-}
-
-pub(super) fn ages(parts: &Parts<'_>, put: &mut Series<'_>) {
-    each(parts, put, |row| &row.age_us);
 }

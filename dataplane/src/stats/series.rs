@@ -1,6 +1,9 @@
 //! The metrics whose samples are more than one cell summed over shards: those with labels, and a few that are computed.
 
-use super::exposition::Number;
+pub(super) mod holds;
+pub(super) mod tenants;
+
+use super::format::Number;
 use super::page::{LAYOUT_VERSION, Parts};
 use super::{Cell, STATUSES, ShardStats};
 use flk_contract::record::Regime;

@@ -2,12 +2,11 @@
 //! `docs/metrics.md` come from this table; a metric that is not in it does not exist.
 
 use super::cell::{Buckets, Cell};
-use super::holds;
 use super::page::Parts;
-use super::series::{self, Series};
-use super::tenants::{
+use super::series::tenants::{
     keys_begin, keys_end, keys_seen, keys_verified, params, params_reasons, tenants,
 };
+use super::series::{self, Series, holds};
 use super::{KeeperStats, ObservedStats, ProcessStats, ShardStats};
 
 /// What kind of number a metric is.

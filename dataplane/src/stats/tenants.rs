@@ -3,11 +3,6 @@
 
 use super::Cell;
 use super::cell::Text;
-use super::exposition::Number;
-use super::page::Parts;
-use super::series::Series;
-use flk_contract::verify::Reason;
-use std::collections::BTreeMap;
 
 /// Tenants with a row of their own.
 pub const TENANT_ROWS: usize = 64;
@@ -16,14 +11,11 @@ pub const KEY_ROWS: usize = 256;
 /// Pairs of tenant and parameter set with a row of their own.
 pub const PARAMS_ROWS: usize = 128;
 
-/// What the row of all others is called.
-const OTHER: &str = "other";
-
 /// What is counted of a tenant.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct TenantRow {
-    name: Text<8>,
+    pub(super) name: Text<8>,
     /// Submissions that named it, from their heads on.
     pub ingest: Cell,
     /// First outcomes that accept.
@@ -44,16 +36,16 @@ pub struct TenantRow {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct KeyRow {
-    tenant: Cell,
-    name: Text<8>,
+    pub(super) tenant: Cell,
+    pub(super) name: Text<8>,
     /// Signatures that it verified.
     pub verified: Cell,
     /// The beginning of the last second of the wall clock in which it did, in microseconds; 0: never.
     pub last_seen_us: Cell,
     /// From when it verifies, wall clock in microseconds; 0: from ever, or it is not in force.
-    begins_us: Cell,
+    pub(super) begins_us: Cell,
     /// Until when; 0: no end is known, or it is not in force.
-    ends_us: Cell,
+    pub(super) ends_us: Cell,
 }
 
 /// When a key verifies, in seconds since 1970.
@@ -71,8 +63,8 @@ pub struct KeyTimes {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct ParamsRow {
-    tenant: Cell,
-    name: Text<8>,
+    pub(super) tenant: Cell,
+    pub(super) name: Text<8>,
     /// First outcomes that accept.
     pub accepted: Cell,
     /// First outcomes that escalate.
@@ -85,9 +77,9 @@ pub struct ParamsRow {
 #[derive(Debug)]
 #[repr(C)]
 pub struct TenantPages {
-    tenants: [TenantRow; TENANT_ROWS + 1],
-    keys: [KeyRow; KEY_ROWS + 1],
-    params: [ParamsRow; PARAMS_ROWS + 1],
+    pub(super) tenants: [TenantRow; TENANT_ROWS + 1],
+    pub(super) keys: [KeyRow; KEY_ROWS + 1],
+    pub(super) params: [ParamsRow; PARAMS_ROWS + 1],
 }
 
 impl Default for TenantPages {
@@ -169,30 +161,6 @@ impl TenantPages {
     pub fn params(&self, row: Row) -> &ParamsRow {
         &self.params[usize::from(row.0)]
     }
-
-    /// Names of the tenant and of what belongs to it.
-    fn labels(&self, tenant: &Cell, name: &Text<8>) -> [String; 2] {
-        let of = match name.is_set() {
-            true => shown(&self.tenant(Row(tenant.get() as u16)).name),
-            false => OTHER.to_owned(),
-        };
-        [of, shown(name)]
-    }
-}
-
-/// The tenant of a row, or what stands for all others.
-pub fn tenant_name(parts: &Parts<'_>, row: u16) -> String {
-    let mut pages = parts.shards.iter().map(|page| &page.tenants.tenants);
-    let named = pages.find_map(|rows| rows.get(usize::from(row)).filter(|row| row.name.is_set()));
-    named.map_or_else(|| OTHER.to_owned(), |row| row.name.get())
-}
-
-/// A name, or what stands for all others.
-fn shown(name: &Text<8>) -> String {
-    match name.is_set() {
-        true => name.get(),
-        false => OTHER.to_owned(),
-    }
 }
 
 /// The row of all others, and those before it.
@@ -225,100 +193,6 @@ fn place<T>(table: &[T], tenant: Row, name: &str, of: impl Fn(&T) -> (&Cell, &Te
         named.set(name);
     }
     Row(at as u16)
-}
-
-/// Samples of one metric by their labels. Rows of one name, of whatever shard, are one sample.
-struct Samples<const N: usize>(BTreeMap<[String; N], u64>);
-
-impl<const N: usize> Samples<N> {
-    /// Counts a row; rows without a name are there only if something was counted in them.
-    fn count(&mut self, is_set: bool, labels: [String; N], value: u64, join: fn(u64, u64) -> u64) {
-        if is_set || value > 0 {
-            let sample = self.0.entry(labels).or_insert(0);
-            *sample = join(*sample, value);
-        }
-    }
-
-    fn put(&self, put: &mut Series<'_>) {
-        for (labels, value) in &self.0 {
-            put(&labels.each_ref().map(String::as_str), Number(*value));
-        }
-    }
-}
-
-/// A column of the table of tenants.
-pub(super) fn tenants(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&TenantRow) -> &Cell) {
-    let mut samples = Samples(BTreeMap::new());
-    for row in parts.shards.iter().flat_map(|page| &page.tenants.tenants) {
-        let (is_set, labels) = (row.name.is_set(), [shown(&row.name)]);
-        samples.count(is_set, labels, cell(row).get(), u64::wrapping_add);
-    }
-    samples.put(put);
-}
-
-/// A column of the table of keys.
-fn keys(
-    parts: &Parts<'_>,
-    put: &mut Series<'_>,
-    cell: impl Fn(&KeyRow) -> &Cell,
-    join: fn(u64, u64) -> u64,
-) {
-    let mut samples = Samples(BTreeMap::new());
-    for page in parts.shards.iter().map(|page| &page.tenants) {
-        for row in &page.keys {
-            let labels = page.labels(&row.tenant, &row.name);
-            samples.count(row.name.is_set(), labels, cell(row).get(), join);
-        }
-    }
-    samples.put(put);
-}
-
-pub(super) fn keys_verified(parts: &Parts<'_>, put: &mut Series<'_>) {
-    keys(parts, put, |row| &row.verified, u64::wrapping_add);
-}
-
-pub(super) fn keys_seen(parts: &Parts<'_>, put: &mut Series<'_>) {
-    keys(parts, put, |row| &row.last_seen_us, u64::max);
-}
-
-pub(super) fn keys_begin(parts: &Parts<'_>, put: &mut Series<'_>) {
-    keys(parts, put, |row| &row.begins_us, u64::max);
-}
-
-pub(super) fn keys_end(parts: &Parts<'_>, put: &mut Series<'_>) {
-    keys(parts, put, |row| &row.ends_us, u64::max);
-}
-
-/// A column of the table of parameter sets.
-pub(super) fn params(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&ParamsRow) -> &Cell) {
-    let mut samples = Samples(BTreeMap::new());
-    for page in parts.shards.iter().map(|page| &page.tenants) {
-        for row in &page.params {
-            let labels = page.labels(&row.tenant, &row.name);
-            samples.count(
-                row.name.is_set(),
-                labels,
-                cell(row).get(),
-                u64::wrapping_add,
-            );
-        }
-    }
-    samples.put(put);
-}
-
-pub(super) fn params_reasons(parts: &Parts<'_>, put: &mut Series<'_>) {
-    let mut samples = Samples(BTreeMap::new());
-    for page in parts.shards.iter().map(|page| &page.tenants) {
-        for row in &page.params {
-            let [tenant, params] = page.labels(&row.tenant, &row.name);
-            for (code, cell) in (1..).zip(&row.reasons) {
-                let reason = Reason::from_code(code).map_or("", |reason| reason.as_str());
-                let labels = [tenant.clone(), params.clone(), reason.to_owned()];
-                samples.count(row.name.is_set(), labels, cell.get(), u64::wrapping_add);
-            }
-        }
-    }
-    samples.put(put);
 }
 
 #[cfg(test)]

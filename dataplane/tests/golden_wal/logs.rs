@@ -12,7 +12,7 @@ use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::{LogId, Place};
 use flk_dataplane::wal::packed::SegmentFile;
 use flk_dataplane::wal::record::{Content, Entry};
-use flk_dataplane::wal::scan::{InMemory, LogEnd, LogSource, Verdict, read_log, run_ready};
+use flk_dataplane::wal::scan::{InMemory, LogEnd, LogSource, LogVerdict, read_log, run_ready};
 use flk_dataplane::wal::secret::Secret;
 use flk_testkit::hex::hex;
 use serde_json::{Value, json};
@@ -70,20 +70,20 @@ fn read(files: &Files, manifest: &Manifest, log: &LogEntry) -> (LogEnd, Vec<Valu
 /// A verdict as the vectors show it, with the last sequence that counts.
 fn verdict(end: &LogEnd) -> Value {
     match end.verdict {
-        Verdict::Whole => json!({"verdict": "whole", "last": end.last.0}),
-        Verdict::TornTail {
+        LogVerdict::Whole => json!({"verdict": "whole", "last": end.last.0}),
+        LogVerdict::TornTail {
             ordinal, offset, ..
         } => {
             json!({"verdict": "torn", "last": end.last.0, "ordinal": ordinal, "offset": offset})
         }
-        Verdict::Damage(it) => {
+        LogVerdict::Damage(it) => {
             json!({"verdict": "damage", "expected": it.expected.0, "durable_upto": it.durable_upto.0})
         }
-        Verdict::StaleManifest { generation, .. } => {
+        LogVerdict::StaleManifest { generation, .. } => {
             json!({"verdict": "stale_manifest", "generation": generation})
         }
-        Verdict::Unsupported { .. } => json!({"verdict": "unsupported"}),
-        Verdict::Unreadable { .. } => json!({"verdict": "unreadable"}),
+        LogVerdict::Unsupported { .. } => json!({"verdict": "unsupported"}),
+        LogVerdict::Unreadable { .. } => json!({"verdict": "unreadable"}),
     }
 }
 

@@ -2,7 +2,7 @@
 //! It never repairs anything.
 
 use flk_checks::files::{self, File};
-use flk_checks::{Finding, decisions, dependencies, links, modules, rust, unused};
+use flk_checks::{Finding, cycles, decisions, dependencies, links, modules, rust, unused};
 
 fn check(findings: impl IntoIterator<Item = Finding>) {
     let lines: Vec<String> = findings
@@ -121,4 +121,9 @@ fn modules_of_the_data_plane_use_only_those_before_them() {
     let order = modules::order(&page);
     assert!(order.len() > 5, "the table of modules is not found");
     check(modules::uses_against_the_order(&texts_with("rs"), &order));
+}
+
+#[test]
+fn files_of_a_folder_use_each_other_in_one_direction() {
+    check(cycles::uses_in_a_circle(&texts_with("rs")));
 }

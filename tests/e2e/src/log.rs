@@ -8,7 +8,7 @@ use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::{LogId, Place, Sequence};
 use flk_dataplane::wal::packed::SegmentFile;
 use flk_dataplane::wal::record::{Content, Entry};
-use flk_dataplane::wal::scan::{BatchAt, InMemory, LogSource, Verdict, read_log, run_ready};
+use flk_dataplane::wal::scan::{BatchAt, InMemory, LogSource, LogVerdict, read_log, run_ready};
 use flk_testkit::hex::hex;
 use std::collections::BTreeMap;
 use std::fs;
@@ -71,7 +71,7 @@ pub struct Kept {
     /// All whole batches, in the order of their logs.
     pub batches: Vec<KeptBatch>,
     /// In which state each log was found.
-    pub verdicts: Vec<(LogId, Verdict)>,
+    pub verdicts: Vec<(LogId, LogVerdict)>,
 }
 
 impl Kept {

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use flk_bench_load::Identity;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::dedup::slice::{SliceMeta, SliceWriter};
 use flk_dataplane::dedup::{Decided, Key};

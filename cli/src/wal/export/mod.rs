@@ -211,7 +211,11 @@ impl Use for Export<'_> {
         let unit = self.log.filter(|_| wanted)?;
         let record = at.bytes.and_then(|bytes| self.parser.parse(bytes).ok());
         let pcs_id = record.map(|record| record.pcs_id.to_owned());
-        Some(Row::of(&unit.cursor, at, pcs_id, self.args.with_bodies))
+        let row = Row::of(&unit.cursor, at, pcs_id);
+        Some(match self.args.with_bodies {
+            true => row.with_body(at),
+            false => row,
+        })
     }
 
     fn pair(&mut self, mut kept: Row, entry: &Entry<'_>, _: &Batch<'_>) {

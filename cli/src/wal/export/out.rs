@@ -1,5 +1,5 @@
 //! Where an export goes: standard output, something that takes bytes, or a file that is there whole or not at all. Errors are
-//! told in the same words whatever writes into it.
+//! reported in the same words whatever writes into it.
 
 use super::new_file::NewFile;
 use super::place::{Existing, Place, failed, is_there};

@@ -208,7 +208,7 @@ impl<W: Write + Send, R: HasRow> Columns<'_, W, R> {
     }
 }
 
-/// An error of the output is told as any output's is; the library's own are about the rows.
+/// An error of the output is reported as any output's is; the library's own are about the rows.
 fn failed(error: ParquetError) -> Failure {
     if let ParquetError::External(inner) = &error
         && let Some(error) = inner.downcast_ref::<io::Error>()

@@ -76,12 +76,7 @@ impl Kind {
 
 impl Row {
     /// Of a body without a disposition yet.
-    pub(crate) fn of(
-        cursor: &Cursor,
-        at: &BodyAt<'_>,
-        pcs_id: Option<String>,
-        with_body: bool,
-    ) -> Self {
+    pub(crate) fn of(cursor: &Cursor, at: &BodyAt<'_>, pcs_id: Option<String>) -> Self {
         Self {
             incarnation: hex(&cursor.incarnation),
             log: cursor.log.to_string(),
@@ -94,8 +89,14 @@ impl Row {
             decided: None,
             bytes: at.record.bytes,
             sha256: at.bytes.map(|bytes| sha256(&[bytes])),
-            body: at.bytes.filter(|_| with_body).map(<[u8]>::to_vec),
+            body: None,
         }
+    }
+
+    /// The same with the body itself, unless it was erased.
+    pub(crate) fn with_body(self, at: &BodyAt<'_>) -> Self {
+        let body = at.bytes.map(<[u8]>::to_vec);
+        Self { body, ..self }
     }
 
     /// Of a body that is not at hand: only its place and its decision are.
@@ -149,7 +150,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wal::stored::disposed::Verdict;
+    use crate::wal::stored::disposed::DecidedAs;
 
     #[test]
     fn what_was_decided_is_either_accepted_or_escalated() {
@@ -158,7 +159,7 @@ mod tests {
             (0, Kind::Accepted, Kind::Escalated),
             (4, Kind::Escalated, Kind::Accepted),
         ] {
-            let disposed = Disposed::Decided(Verdict { reason, regime });
+            let disposed = Disposed::Decided(DecidedAs { reason, regime });
             assert!(Kind::Decided.takes(disposed) && own.takes(disposed));
             assert!(!other.takes(disposed), "{other:?}");
         }

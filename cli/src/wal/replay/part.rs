@@ -3,7 +3,7 @@
 
 use super::tally::{Cell, Tally, Was, Would};
 use super::under::Scratch;
-use crate::wal::stored::disposed::{Disposed, Verdict};
+use crate::wal::stored::disposed::{DecidedAs, Disposed};
 use crate::wal::stored::pairs::{BodyAt, Pairs, Use};
 use crate::wal::stored::reading::Unit;
 use crate::wal::stored::select::SelectArgs;
@@ -61,7 +61,7 @@ struct Decided {
 #[derive(Clone, Copy, Debug)]
 struct Changed {
     lives: (u32, u32),
-    was: Verdict,
+    was: DecidedAs,
     would: Would,
 }
 
@@ -145,7 +145,7 @@ impl Use for Reader<'_, '_> {
             Ok(judged) => {
                 let outcome = &judged.outcome;
                 let numbers = [outcome.recomputed_d_hat, outcome.recomputed_budget];
-                waiting.would = Would::Decided(Verdict::of(outcome));
+                waiting.would = Would::Decided(DecidedAs::of(outcome));
                 waiting.numbers = numbers.map(f64::to_bits);
                 waiting.id = Some(judged.pcs_id);
             }
@@ -330,7 +330,7 @@ fn id_text(id: &[u8; 32]) -> String {
 mod tests {
     use super::*;
 
-    const ACCEPTED: Verdict = Verdict {
+    const ACCEPTED: DecidedAs = DecidedAs {
         reason: 0,
         regime: 1,
     };

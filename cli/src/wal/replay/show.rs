@@ -4,7 +4,7 @@
 use super::tally::{Cell, Comparison, Tally, Was, Would, compare};
 use crate::exit::Failure;
 use crate::output::{Output, counted, printable};
-use crate::wal::stored::disposed::{Disposed, Verdict, problem_word};
+use crate::wal::stored::disposed::{DecidedAs, Disposed, problem_word};
 use flk_dataplane::wal::name::LogId;
 use flk_dataplane::wal::tail::{Missing, WhyMissing};
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ fn would_json(would: Would) -> Value {
     }
 }
 
-fn verdict_json(word: &str, verdict: Verdict) -> Value {
+fn verdict_json(word: &str, verdict: DecidedAs) -> Value {
     json!({
         "disposition": word,
         "status": verdict.status(),
@@ -168,7 +168,7 @@ fn would_text(would: Would) -> String {
     }
 }
 
-fn verdict_text(verdict: Verdict) -> String {
+fn verdict_text(verdict: DecidedAs) -> String {
     let regime = verdict.regime_word();
     match verdict.reason_word() {
         None => format!("200 accepted, {regime}"),

@@ -1,13 +1,13 @@
 //! What bodies were and what they would be, counted by tenant. It knows which of these pairs are differences.
 
-use crate::wal::stored::disposed::{Disposed, Verdict};
+use crate::wal::stored::disposed::{DecidedAs, Disposed};
 use std::collections::BTreeMap;
 
 /// What a body would be now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Would {
     /// The first of its key, with this outcome.
-    Decided(Verdict),
+    Decided(DecidedAs),
     /// Refused, with this status and number of a problem code.
     Refused(u16, u8),
     /// A duplicate, whose first has the outcome that it had.
@@ -22,7 +22,7 @@ pub(super) enum Would {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Was {
     pub(super) disposed: Disposed,
-    pub(super) first: Option<Verdict>,
+    pub(super) first: Option<DecidedAs>,
 }
 
 impl Was {
@@ -118,11 +118,11 @@ impl Tally {
 mod tests {
     use super::*;
 
-    const ACCEPTED: Verdict = Verdict {
+    const ACCEPTED: DecidedAs = DecidedAs {
         reason: 0,
         regime: 2,
     };
-    const ESCALATED: Verdict = Verdict {
+    const ESCALATED: DecidedAs = DecidedAs {
         reason: 4,
         regime: 2,
     };
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn reason_regime_and_problem_make_a_difference_and_what_had_no_outcome_makes_none() {
         let decided = Was::alone(Disposed::Decided(ACCEPTED));
-        let other_regime = Verdict {
+        let other_regime = DecidedAs {
             regime: 1,
             ..ACCEPTED
         };

@@ -6,14 +6,14 @@ use flk_dataplane::wal::record::Entry;
 
 /// Reason and regime of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Verdict {
+pub(crate) struct DecidedAs {
     /// 0 accepted, else the number of the reason.
     pub(crate) reason: u8,
     /// The number of the regime.
     pub(crate) regime: u8,
 }
 
-impl Verdict {
+impl DecidedAs {
     /// That of an outcome.
     pub(crate) fn of(outcome: &Outcome) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Disposed {
     /// It was the first of its key.
-    Decided(Verdict),
+    Decided(DecidedAs),
     /// It was refused, with this status and number of a problem code.
     Refused(u16, u8),
     /// It repeated a decided record.
@@ -74,7 +74,7 @@ impl Disposed {
     /// What a log record says of the body that it names.
     pub(crate) fn of(entry: &Entry<'_>) -> Option<Self> {
         Some(match entry {
-            Entry::Decision(it) => Self::Decided(Verdict {
+            Entry::Decision(it) => Self::Decided(DecidedAs {
                 reason: it.reason,
                 regime: it.regime,
             }),
@@ -89,7 +89,7 @@ impl Disposed {
     /// Its name.
     pub(crate) const fn name(self) -> DispositionName {
         match self {
-            Self::Decided(Verdict { reason: 0, .. }) => DispositionName::Accepted,
+            Self::Decided(DecidedAs { reason: 0, .. }) => DispositionName::Accepted,
             Self::Decided(_) => DispositionName::Escalated,
             Self::Refused(..) => DispositionName::Refused,
             Self::Duplicate => DispositionName::Duplicate,

@@ -111,7 +111,7 @@ impl<T> Pairs<T> {
         self.waiting.keys().next().copied()
     }
 
-    /// Those that were given up, up to a sequence: a decision that comes later is told as one of a body that is not kept.
+    /// Those that were given up, up to a sequence: a decision that comes later is reported as one of a body that is not kept.
     pub(crate) fn take_unanswered(&mut self, upto: Sequence) -> Vec<T> {
         let is_before = |place: &Place, _: &mut T| place.sequence <= upto;
         let taken = self.unanswered.extract_if(.., is_before);

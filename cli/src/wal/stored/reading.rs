@@ -11,7 +11,7 @@ use flk_dataplane::wal::name::{LogId, Sequence};
 use flk_dataplane::wal::record::ErasedBody;
 use flk_dataplane::wal::scan::run_ready;
 use flk_dataplane::wal::tail::{
-    Cursor, Depth, LogTail, Missing, Step, TailError, erasures, read_manifest,
+    Cursor, Depth, LogTail, Missing, TailError, TailStep, erasures, read_manifest,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -128,12 +128,12 @@ impl Logs {
         let is_behind = |at: Sequence| upto.is_some_and(|upto| at > upto);
         while upto != Some(tail.cursor().sequence) {
             match now(tail.next()) {
-                Ok(Step::Batch(it)) if is_behind(it.header.fields.sequence) => break,
-                Ok(Step::Batch(it)) => batch(&it)?,
-                Ok(Step::Missing(it)) if is_behind(it.from) => break,
-                Ok(Step::Missing(it)) => missing(it),
-                Ok(Step::End) => return Ok(None),
-                Ok(Step::NotYet) => match now(tail.check_rest()) {
+                Ok(TailStep::Batch(it)) if is_behind(it.header.fields.sequence) => break,
+                Ok(TailStep::Batch(it)) => batch(&it)?,
+                Ok(TailStep::Missing(it)) if is_behind(it.from) => break,
+                Ok(TailStep::Missing(it)) => missing(it),
+                Ok(TailStep::End) => return Ok(None),
+                Ok(TailStep::NotYet) => match now(tail.check_rest()) {
                     Err(TailError::Damage(_)) if !knows_erased => {
                         tail.know_erased(self.erased()?);
                         knows_erased = true;

@@ -3,8 +3,8 @@
 
 use super::age::{AgeError, Identity};
 use super::{Form, SealedError};
+use crate::config::masked::Masked;
 use crate::config::secret_file;
-use crate::config::secrets::Masked;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;

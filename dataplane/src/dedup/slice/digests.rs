@@ -3,7 +3,7 @@
 
 use crate::dedup::{Decided, PARTITIONS};
 use crate::wal::checksum::{Reader, put};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::collections::BTreeMap;
 use std::hash::Hasher;

@@ -13,7 +13,7 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::{Reader, crc};
 use crate::wal::manifest::Cover;
 use crate::wal::name::{LogId, Sequence};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::ops::Range;
 
 /// A slice whose first and last block are right.

@@ -12,7 +12,7 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::crc;
 use crate::wal::manifest::Cover;
 use crate::wal::name::{LogId, Sequence};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use proptest::prelude::*;
 
 const META: SliceMeta = SliceMeta {

@@ -9,7 +9,7 @@ use crate::dedup::{Decided, Key, PARTITIONS};
 use crate::io::{Errno, FileId};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::scan::{InMemory, ReadAt, run_ready};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::fmt;
 use std::ops::Range;
 

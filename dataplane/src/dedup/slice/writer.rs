@@ -10,7 +10,7 @@ use crate::dedup::{Decided, Key, PARTITIONS, filter};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::{crc, put};
 use crate::wal::manifest::{Cover, SliceEntry};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 
 /// The identity of the slice that will be written.
 pub type SliceMeta = Header;
@@ -164,6 +164,10 @@ impl SliceWriter {
 
     /// Takes what is ready: the next bytes of the file.
     pub fn take_ready(&mut self) -> Vec<u8> {
+        assert!(
+            self.out.len().is_multiple_of(BLOCK_BYTES),
+            "a slice is written in whole blocks"
+        );
         self.taken_bytes += self.out.len() as u64;
         std::mem::take(&mut self.out)
     }
@@ -177,6 +181,12 @@ impl SliceWriter {
         if self.summary.entries_count == 0 {
             self.summary.decided_first = 0;
         }
+        let rows = self.rows.iter().map(|row| u64::from(row.entries_count));
+        assert_eq!(
+            rows.sum::<u64>(),
+            self.summary.entries_count,
+            "each entry is in one partition"
+        );
         let index: Vec<u8> = self
             .index
             .iter()
@@ -230,6 +240,7 @@ impl SliceWriter {
 
     fn end_block(&mut self) {
         let number = self.index.len() as u32;
+        assert!(number > 0, "the index has the first key of each block");
         block::encode(self.meta.slice_id, number, &self.block, &mut self.out);
         self.block.clear();
     }
@@ -239,11 +250,16 @@ impl SliceWriter {
             return;
         };
         let lines = filter::build(&self.keys);
+        let keys_count = self.keys.len();
         self.keys.clear();
         let offset = self.filters.len();
         self.filters
             .extend(lines.iter().flat_map(|line| line.to_bytes()));
         let row = &mut self.rows[usize::from(last.partition())];
+        assert_eq!(
+            row.entries_count as usize, keys_count,
+            "the filter of a partition has all of its keys"
+        );
         row.lines_count = lines.len() as u32;
         row.filter_offset = offset as u64;
         row.filter_checksum = crc(&self.filters[offset..]);

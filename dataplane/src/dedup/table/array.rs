@@ -32,6 +32,14 @@ const TOUCHED: [usize; 3] = [0, 2, 4];
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoGap;
 
+/// Whether an entry that a sweep meets can be taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    Now,
+    /// It belongs to a run that an earlier call has begun: the next sweep can.
+    Later,
+}
+
 const EMPTY: Words = [0; 9];
 
 fn is_empty(slot: &Words) -> bool {
@@ -228,20 +236,19 @@ impl Array {
     }
 
     /// Shows each entry of about `slots_max` slots from `from` on to `keep` and takes out those that it does not want,
-    /// closing the gaps. Returns where to go on. Inserts between two calls do no harm. The second argument of `keep` says
-    /// whether the entry can be taken out this time.
+    /// closing the gaps. Returns where to go on. Inserts between two calls do no harm.
     pub(super) fn sweep(
         &mut self,
         from: usize,
         slots_max: usize,
-        mut keep: impl FnMut(&Words, bool) -> bool,
+        mut keep: impl FnMut(&Words, Removal) -> bool,
     ) -> usize {
         // A run may stretch over `from` since the last call. Its rest stays where it is: moving only a part of a run
         // would leave a gap before entries that a look-up must still reach.
         let mut at = from;
         while at < self.slots_count && !self.run_begins(at) {
             if let Some(slot) = self.slot(at) {
-                keep(slot, false);
+                keep(slot, Removal::Later);
             }
             at += 1;
         }
@@ -249,7 +256,7 @@ impl Array {
         let mut free = at;
         while at < self.slots_count && !(at >= end && self.run_begins(at)) {
             if let Some(words) = self.take(at) {
-                if keep(&words, true) {
+                if keep(&words, Removal::Now) {
                     free = self.home(words[0]).max(free);
                     *self.slot_mut(free) = words;
                     free += 1;

@@ -3,7 +3,7 @@
 
 use super::super::entry::{self, Words};
 use super::super::{Decided, Key, order};
-use super::array::{Array, NoGap, tail_slots};
+use super::array::{Array, NoGap, Removal, tail_slots};
 use crate::wal::Epoch;
 
 /// Slots that one call may move or look through: 64 KiB.
@@ -307,9 +307,9 @@ impl Partition {
         let (kept_min, left) = (&mut self.swept_min, &mut self.swept_left);
         self.swept_upto = self
             .array
-            .sweep(self.swept_upto, slots_max, |words, may_go| {
+            .sweep(self.swept_upto, slots_max, |words, removal| {
                 let covered = dead.covers(words);
-                let keep = !covered || !may_go;
+                let keep = !covered || removal == Removal::Later;
                 if keep {
                     *kept_min = entry::expiry(words).min(*kept_min);
                     *left |= covered;

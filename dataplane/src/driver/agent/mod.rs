@@ -19,7 +19,7 @@ use crate::snapshot::Source;
 use crate::snapshot::{Digest, Document, Fault, MissingKeys, Resolver, Snapshot, SourceFault};
 use crate::stats::Stats;
 use crate::wal::files::CONTROL_SOCKET;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use params::BoundParams;
 use protocol::{Ask, Code, InForce, KeptNumber, Question, Reply, ShardNumber, Status};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 
 /// A question is shorter than this: a document of the most tenants and keys fits.
 const LINE_BYTES_MAX: usize = 32 << 20;
-/// Shards run a snapshot within this time, or the publisher is told which do not.
+/// Shards run a snapshot within this time, or the publisher learns which do not.
 const SHARDS_WAIT_US: u64 = 5_000_000;
 /// Time between two looks at the numbers that shards run.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -166,7 +166,7 @@ impl Agent {
 
     fn run(&mut self, mut socket: LineSocket, bell: &Doorbell) {
         let mut lines = Vec::new();
-        while !bell.told_to_end() {
+        while !bell.is_asked_to_end() {
             let now_us = clock::now().mono_us;
             let wait_us = socket.wake_at_us(now_us).saturating_sub(now_us);
             let wait_us = wait_us.min(60_000_000);
@@ -396,7 +396,7 @@ fn comes_true(ending: &Doorbell, mut is_true: impl FnMut() -> bool) -> bool {
     loop {
         match is_true() {
             true => return true,
-            false if ending.told_to_end() || clock::now().mono_us >= until_us => return false,
+            false if ending.is_asked_to_end() || clock::now().mono_us >= until_us => return false,
             false => std::thread::sleep(LOOK_EVERY),
         }
     }

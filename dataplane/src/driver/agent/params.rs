@@ -12,7 +12,7 @@ pub(super) struct BoundParams(BTreeMap<String, ParamsDocument>);
 
 impl BoundParams {
     /// The default set and those of stored snapshots. Snapshots that are damaged
-    /// are left out and told.
+    /// are left out and reported.
     ///
     /// # Errors
     /// What is stored cannot be read.

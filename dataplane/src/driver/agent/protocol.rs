@@ -43,7 +43,7 @@ pub enum Ask {
 
 /// An answer, one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct AgentAnswer {
     /// [`PROTOCOL`].
     pub v: u32,
     /// What is answered.
@@ -154,7 +154,7 @@ pub struct KeptNumber {
 impl Reply {
     /// The line.
     pub fn line(self) -> String {
-        let answer = Answer {
+        let answer = AgentAnswer {
             v: PROTOCOL,
             reply: self,
         };

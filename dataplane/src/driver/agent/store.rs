@@ -212,7 +212,7 @@ impl SnapshotStore {
     }
 
     /// Leaves only the form without sources of those that are too many. What cannot be reduced stays whole until the next
-    /// time: it is told, and holds nothing else up.
+    /// time: it is reported, and holds nothing else up.
     pub fn reduce_old(&mut self) -> Vec<StoreError> {
         let too_many = self.kept.len().saturating_sub(KEPT_COUNT);
         let mut failed = Vec::new();

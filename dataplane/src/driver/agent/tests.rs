@@ -107,7 +107,7 @@ impl World {
             asked.join().unwrap()
         });
         let line = reply.clone().line();
-        let answer: protocol::Answer = serde_json::from_str(&line).unwrap();
+        let answer: protocol::AgentAnswer = serde_json::from_str(&line).unwrap();
         assert_eq!(answer.reply, reply, "{line}");
         reply
     }

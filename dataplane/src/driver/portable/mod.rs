@@ -72,7 +72,7 @@ impl Portable {
         let mut outbox = Outbox::with_capacity(1024, 1 << 20);
         let mut next = Next::Now;
         self.handle.probe.begins();
-        while !self.links.bell().told_to_end() {
+        while !self.links.bell().is_asked_to_end() {
             if let Err(error) = self.wait(next) {
                 return Ended::Failed(error);
             }

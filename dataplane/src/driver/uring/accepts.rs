@@ -33,9 +33,9 @@ enum Phase {
     Paused,
     /// Clients in the listen queue are accepted before the socket is closed: closing it would reset them.
     Closing(Closing),
-    /// The socket is closed. Parked sockets still wait for slots, and the shard has not been told.
+    /// The socket is closed. Parked sockets still wait for slots, and the shard has not been notified.
     Closed,
-    /// The shard has been told.
+    /// The shard has been notified.
     Reported,
 }
 
@@ -207,7 +207,7 @@ impl Accepts {
         }
     }
 
-    /// Whether the listener is closed, all accepted sockets have slots, and the shard has not been told.
+    /// Whether the listener is closed, all accepted sockets have slots, and the shard has not been notified.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed) && self.parked.is_empty()
     }

@@ -75,39 +75,43 @@ pub(crate) fn free_of_holds(holds: &[Hold], log: LogId, segments: &[SegmentEntry
 
 /// What a hold does about one of the segments that it is not done with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum HoldEffect {
     Keeps,
     LetsGo(LetGo),
 }
 
 /// A hold that does the same about each of the segments that it is not done with.
-pub(crate) fn always(hold: &Hold, held: &[HeldSegment], verdict: Verdict) -> Vec<Option<Verdict>> {
-    let of_segment = |it: &HeldSegment| it.is_needed_by(hold).then_some(verdict);
+pub(crate) fn always(
+    hold: &Hold,
+    held: &[HeldSegment],
+    effect: HoldEffect,
+) -> Vec<Option<HoldEffect>> {
+    let of_segment = |it: &HeldSegment| it.is_needed_by(hold).then_some(effect);
     held.iter().map(of_segment).collect()
 }
 
 /// Of segments that would be deleted by age, oldest first: what a hold that lets go at its limits does about each. Nothing
 /// where it is done with it.
-pub(crate) fn at_limits(hold: &Hold, held: &[HeldSegment], now_s: u32) -> Vec<Option<Verdict>> {
+pub(crate) fn at_limits(hold: &Hold, held: &[HeldSegment], now_s: u32) -> Vec<Option<HoldEffect>> {
     let kept = held.iter().filter(|it| it.is_needed_by(hold));
     let kept_bytes: u64 = kept.map(|it| it.file_bytes()).sum();
     let is_old = now_s.saturating_sub(hold.moved_at_s) > hold.age_max_s;
     let mut excess_bytes = kept_bytes.saturating_sub(hold.bytes_max);
-    let verdict = |it: &HeldSegment| {
+    let effect = |it: &HeldSegment| {
         if !it.is_needed_by(hold) {
             return None;
         }
         if is_old {
-            return Some(Verdict::LetsGo(LetGo::Age));
+            return Some(HoldEffect::LetsGo(LetGo::Age));
         }
         let is_excess = excess_bytes > 0;
         excess_bytes = excess_bytes.saturating_sub(it.file_bytes());
         Some(match is_excess {
-            true => Verdict::LetsGo(LetGo::Bytes),
-            false => Verdict::Keeps,
+            true => HoldEffect::LetsGo(LetGo::Bytes),
+            false => HoldEffect::Keeps,
         })
     };
-    held.iter().map(verdict).collect()
+    held.iter().map(effect).collect()
 }
 
 /// What a hold loses with a segment, if it is not done with it.

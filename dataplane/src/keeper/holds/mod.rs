@@ -8,9 +8,9 @@ mod show;
 pub use change::hold_name;
 pub use show::holds_json;
 
+use crate::keeper::Service;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
-use crate::keeper::serve::Service;
 use crate::keeper::store::{Growth, NotReplaced};
 use crate::stats::holds::ShownHold;
 use change::Change;

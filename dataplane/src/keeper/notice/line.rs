@@ -7,7 +7,7 @@ use crate::logs::events as say;
 use crate::mesh::keeper::Shortage;
 
 impl Notice {
-    /// The line that tells the operator.
+    /// The line for the operator.
     #[rustfmt::skip] // a table
     pub fn line(self) -> Line {
         let text = self.to_string();

@@ -19,7 +19,7 @@ use crate::keeper::store::ManifestStore;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::{LogId, Place, Sequence};
-use crate::wal::scan::{LogSource, Verdict, read_log};
+use crate::wal::scan::{LogSource, LogVerdict, read_log};
 use held::Contents;
 use plan::Plan;
 
@@ -144,14 +144,14 @@ async fn unnamed(store: &ManifestStore, segment: &str, aside: &str) -> Result<St
 /// Why nothing is given up, and which file it is that is damaged, if any is.
 async fn not_damaged(store: &ManifestStore, log: &LogEntry, segment: &str) -> Halt {
     let elsewhere = match verdict(store, log).await {
-        Ok(Verdict::Damage(damage)) => {
+        Ok(LogVerdict::Damage(damage)) => {
             let file = log.file_name(damage.ordinal);
             format!("; what is damaged in its log is {file} ({damage})")
         }
-        Ok(sound @ Verdict::TornTail { .. }) => {
+        Ok(sound @ LogVerdict::TornTail { .. }) => {
             format!("; its log has a {sound}, which the next start cuts")
         }
-        Ok(Verdict::Whole) | Err(_) => String::new(),
+        Ok(LogVerdict::Whole) | Err(_) => String::new(),
         Ok(other) => format!("; of its log: {other}"),
     };
     Halt::Refused(format!(
@@ -159,7 +159,7 @@ async fn not_damaged(store: &ManifestStore, log: &LogEntry, segment: &str) -> Ha
     ))
 }
 
-async fn verdict(store: &ManifestStore, log: &LogEntry) -> Result<Verdict, Halt> {
+async fn verdict(store: &ManifestStore, log: &LogEntry) -> Result<LogVerdict, Halt> {
     read_as(store, &store.manifest, log, 0, |_| {}).await
 }
 
@@ -170,7 +170,7 @@ async fn read_as(
     log: &LogEntry,
     from: usize,
     mut visit: impl FnMut(Sequence),
-) -> Result<Verdict, Halt> {
+) -> Result<LogVerdict, Halt> {
     let mut files = Vec::new();
     for entry in &log.segments[from..] {
         files.push(Readable::segment(store, entry).await?);

@@ -19,7 +19,7 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::{MANIFEST, NumberedFile, SECRET};
 use crate::wal::secret::Secret;
 use flk_contract::hash::hex32;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 

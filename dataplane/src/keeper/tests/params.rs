@@ -3,7 +3,7 @@
 use crate::keeper::port::KeeperEvent;
 use crate::keeper::tests::disk::TestDisk;
 use crate::keeper::tests::world::{World, config};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 
 fn versions(names: &[&str]) -> Vec<ParamsVersion> {
     let version = |name: &&str| ParamsVersion::new(name).unwrap();

@@ -1,9 +1,9 @@
 //! Filters and indexes of slices against the memory of the process: counted, refused at a start, said while serving.
 
 use crate::keeper::config::KeeperConfig;
+use crate::keeper::memory_room::MemoryRoom;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
-use crate::keeper::slice_memory::MemoryRoom;
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::world::{World, config};
 

@@ -18,7 +18,7 @@ use crate::wal::manifest::Manifest;
 use crate::wal::manifest::{CLOCK_BEGIN_US, MANIFEST_BYTES_MAX};
 use crate::wal::name::{Place, Sequence};
 use crate::wal::record::Decision;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -62,7 +62,8 @@ impl Fill {
 
     /// What was taken in this batch did not go into it.
     pub(super) fn give_back(&mut self, cost: usize) {
-        self.bytes = self.bytes.saturating_sub(cost);
+        assert!(self.bytes >= cost, "what is given back was taken");
+        self.bytes -= cost;
     }
 }
 

@@ -5,7 +5,7 @@ use super::chunked::bodies;
 use super::waiting::release_one;
 use super::*;
 use crate::http::Problem;
-use crate::shard::batch::LINE_REPLY_BYTES;
+use crate::shard::batch_lines::LINE_REPLY_BYTES;
 use std::collections::BTreeMap;
 
 /// What a batch was answered for one line.

@@ -4,7 +4,7 @@
 use super::snapshots::{document, key, resolve, usual};
 use super::*;
 use crate::snapshot::{Document, ParamsDocument, Resolver, Snapshot};
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use std::sync::Arc;
 
 const UNKNOWN: &str = "\"code\":\"unknown_tenant\"";

@@ -1,12 +1,12 @@
-//! What an outcome that was told binds: from then on it is the one of its id. It judges nothing.
+//! What an outcome that was read binds: from then on it is the one of its id. It judges nothing.
 
-use super::terms::{Dedup, Reading, Told};
+use super::terms::{Dedup, ReadOutcome, Reading};
 use super::{Known, LATE_US, Oracle, Sent};
 
-/// An outcome that an answer told.
+/// An outcome that an answer had.
 pub(super) struct Learned {
     pub key: u32,
-    pub told: Told,
+    pub outcome: ReadOutcome,
     pub dedup: Dedup,
     /// When records of it were sent.
     pub sent: Sent,
@@ -21,7 +21,7 @@ impl Oracle {
     pub(super) fn learn(&mut self, learned: &Learned) {
         let Learned {
             key,
-            told,
+            outcome,
             dedup,
             sent,
             asked,
@@ -29,7 +29,7 @@ impl Oracle {
         } = *learned;
         let known = self.ids[key as usize].known;
         let alive = known.is_some_and(|known| self.surely_alive(&known));
-        let same = known.filter(|known| dedup != Dedup::Miss && known.told == told);
+        let same = known.filter(|known| dedup != Dedup::Miss && known.outcome == outcome);
         let now = self.now();
         let decided_us = self.slow_behind_release_us();
         let state = &mut self.ids[key as usize];
@@ -45,7 +45,7 @@ impl Oracle {
             state.before = known;
         }
         state.known = Some(Known {
-            told,
+            outcome,
             ttl_us,
             decided_from: match (dedup, same) {
                 (Dedup::Miss, _) => asked,

@@ -3,7 +3,7 @@
 
 use super::learn::Learned;
 use super::policies::{TurnedAway, turned_away};
-use super::terms::{Answer, Broken, Dedup, Meaning, Property, Reading, Told, broken};
+use super::terms::{Broken, Dedup, Meaning, Property, ReadOutcome, Reading, SeenAnswer, broken};
 use super::{Known, Oracle};
 use crate::sim::records::{pool, tenant_of};
 
@@ -21,8 +21,8 @@ pub struct LookUp {
 }
 
 impl LookUp {
-    fn broken(&self, property: Property, what: &str, answer: &Answer) -> Broken {
-        let known = self.known.map(|known| known.told);
+    fn broken(&self, property: Property, what: &str, answer: &SeenAnswer) -> Broken {
+        let known = self.known.map(|known| known.outcome);
         let how = format!(
             "look-up of id {}: {what}; answer {} {}; acknowledged before: {known:?}",
             self.key, answer.status, answer.body
@@ -43,7 +43,7 @@ impl Oracle {
     }
 
     /// The answer to it has left the gateway.
-    pub fn looked_up(&mut self, look_up: &LookUp, answer: &Answer) -> Result<Meaning, Broken> {
+    pub fn looked_up(&mut self, look_up: &LookUp, answer: &SeenAnswer) -> Result<Meaning, Broken> {
         let in_force = &self.policies[look_up.since_snapshot..];
         let of_tenant = in_force.iter().map(|it| it[tenant_of(look_up.key)]);
         match turned_away(of_tenant, answer) {
@@ -62,7 +62,7 @@ impl Oracle {
         }
     }
 
-    fn absent(&self, look_up: &LookUp, answer: &Answer) -> Result<Meaning, Broken> {
+    fn absent(&self, look_up: &LookUp, answer: &SeenAnswer) -> Result<Meaning, Broken> {
         // What was lost where nobody could know it is known no more.
         let known = self.ids[look_up.key as usize].known;
         let told_before = look_up.known.filter(|_| known.is_some());
@@ -75,9 +75,9 @@ impl Oracle {
         }
     }
 
-    fn found(&mut self, look_up: &LookUp, answer: &Answer) -> Result<Meaning, Broken> {
+    fn found(&mut self, look_up: &LookUp, answer: &SeenAnswer) -> Result<Meaning, Broken> {
         let key = look_up.key;
-        let Some(told) = Told::read(key, answer) else {
+        let Some(outcome) = ReadOutcome::read(key, answer) else {
             let property = match answer.body.contains(&pool().id(key).pcs_id) {
                 true => Property::NothingInvented,
                 false => Property::ReplyOrder,
@@ -86,30 +86,30 @@ impl Oracle {
             return Err(look_up.broken(property, what, answer));
         };
         let state = &self.ids[key as usize];
-        let Some(sent) = state.sent[usize::from(told.variant)] else {
+        let Some(sent) = state.sent[usize::from(outcome.variant)] else {
             let what = "no client sent the record of this outcome";
             return Err(look_up.broken(Property::NothingInvented, what, answer));
         };
         let alive = state.known.filter(|known| self.surely_alive(known));
         let waited = |known: &Known| look_up.sent.fast_us <= known.decided_to.fast_us;
         if let Some(known) = alive.filter(waited)
-            && self.is_late(key, told, Dedup::Hit, look_up.sent, &known)
+            && self.is_late(key, outcome, Dedup::Hit, look_up.sent, &known)
         {
             return Ok(Meaning::Found);
         }
-        if alive.is_some_and(|known| known.told != told) {
+        if alive.is_some_and(|known| known.outcome != outcome) {
             let what = "another outcome than the one acknowledged, which is alive";
             return Err(look_up.broken(Property::OneOutcome, what, answer));
         }
         let asked_us = look_up.sent.slow_us.min(self.slow_us);
         let mut deciders = self.ids[key as usize].deciders.values();
-        if !deciders.any(|it| it.variant == told.variant && it.until_us >= asked_us) {
+        if !deciders.any(|it| it.variant == outcome.variant && it.until_us >= asked_us) {
             let what = "the outcome answers although it has expired";
             return Err(look_up.broken(Property::OneOutcome, what, answer));
         }
         self.learn(&Learned {
             key,
-            told,
+            outcome,
             dedup: Dedup::Hit,
             sent,
             asked: look_up.sent,
@@ -133,24 +133,24 @@ mod tests {
         flight_us_max: 60_000_000,
     };
 
-    fn outcome(variant: usize, dedup: Option<Dedup>) -> Answer {
+    fn outcome(variant: usize, dedup: Option<Dedup>) -> SeenAnswer {
         let (status, body) = pool().id(1).variants[variant].outcomes[0].clone();
-        Answer {
+        SeenAnswer {
             status,
             dedup,
             body,
         }
     }
 
-    fn absent() -> Answer {
-        Answer {
+    fn absent() -> SeenAnswer {
+        SeenAnswer {
             status: 404,
             dedup: None,
             body: "{\"code\":\"outcome_not_found\"}".to_owned(),
         }
     }
 
-    fn looks(oracle: &mut Oracle, answer: &Answer) -> Result<Meaning, Property> {
+    fn looks(oracle: &mut Oracle, answer: &SeenAnswer) -> Result<Meaning, Property> {
         let look_up = oracle.looks_up(1);
         let judged = oracle.looked_up(&look_up, answer);
         judged.map_err(|broken| broken.property)

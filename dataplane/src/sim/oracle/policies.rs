@@ -1,7 +1,7 @@
 //! What snapshots say of tenants and at which seconds of the wall clock, and which verdicts follow from that. It knows the seconds
 //! between sending and answer, and nothing of when a shard took its turn.
 
-use super::terms::{Answer, Meaning, Rules};
+use super::terms::{Meaning, Rules, SeenAnswer, Walls};
 use super::{Case, Oracle};
 use crate::sim::records::{TENANTS, tenant_of};
 
@@ -80,7 +80,7 @@ pub(super) enum TurnedAway {
 /// Whether it was refused for its tenant or a rate, and whether one of these policies allows that.
 pub(super) fn turned_away(
     mut policies: impl Iterator<Item = Policy>,
-    answer: &Answer,
+    answer: &SeenAnswer,
 ) -> TurnedAway {
     let says = |status, code| answer.status == status && answer.body.contains(code);
     let (allowed, meaning) = if says(401, "\"unknown_tenant\"") {
@@ -94,17 +94,6 @@ pub(super) fn turned_away(
         true => TurnedAway::As(meaning),
         false => TurnedAway::Wrongly,
     }
-}
-
-/// The seconds that the wall clock has shown since some moment: all from the least to the most, if it was set in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Walls {
-    /// The least.
-    pub least_s: u64,
-    /// The most.
-    pub most_s: u64,
-    /// How often it had been set before.
-    pub jumps: usize,
 }
 
 /// The wall clock as the oracle sees it.

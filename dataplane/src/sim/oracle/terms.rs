@@ -1,7 +1,6 @@
 //! The terms in which the oracle judges: what may be broken, what is asked and answered, the rules of a run, and times. They
 //! are data.
 
-use super::policies::Walls;
 use crate::sim::records::{Kind, Shape, VARIANTS_COUNT, pool};
 
 /// What the gateway may not do; the words of a failure.
@@ -89,7 +88,7 @@ pub enum Dedup {
 
 /// An answer as a client reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct SeenAnswer {
     /// HTTP status.
     pub status: u16,
     /// The dedup header, if there is one.
@@ -138,23 +137,23 @@ pub struct Rules {
 
 /// The outcome of an id: the variant of its record, and the parameter set that judged it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ReadOutcome {
     /// The variant.
     pub variant: u8,
     /// The parameter set.
     pub params: u8,
 }
 
-impl Told {
+impl ReadOutcome {
     /// The outcome of this id that an answer has, if it has one.
-    pub(super) fn read(key: u32, answer: &Answer) -> Option<Told> {
+    pub(super) fn read(key: u32, answer: &SeenAnswer) -> Option<ReadOutcome> {
         let id = pool().id(key);
         (0..VARIANTS_COUNT).find_map(|variant| {
             let mut outcomes = id.variants[usize::from(variant)].outcomes.iter();
             let is_it =
                 |(status, text): &(u16, String)| *text == answer.body && *status == answer.status;
             let params = outcomes.position(is_it)? as u8;
-            Some(Told { variant, params })
+            Some(ReadOutcome { variant, params })
         })
     }
 }
@@ -182,4 +181,15 @@ pub enum Meaning {
     Found,
     /// A look-up found none.
     Absent,
+}
+
+/// The seconds that the wall clock has shown since some moment: all from the least to the most, if it was set in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walls {
+    /// The least.
+    pub least_s: u64,
+    /// The most.
+    pub most_s: u64,
+    /// How often it had been set before.
+    pub jumps: usize,
 }

@@ -3,23 +3,23 @@
 use super::*;
 use crate::sim::records::KEYS_COUNT;
 
-fn outcome(key: u32, variant: u8, dedup: Dedup) -> Answer {
+fn outcome(key: u32, variant: u8, dedup: Dedup) -> SeenAnswer {
     outcome_by(key, variant, 0, dedup)
 }
 
 /// The outcome of another parameter set.
-fn outcome_by(key: u32, variant: u8, params: u8, dedup: Dedup) -> Answer {
+fn outcome_by(key: u32, variant: u8, params: u8, dedup: Dedup) -> SeenAnswer {
     let outcomes = &pool().id(key).variants[usize::from(variant)].outcomes;
     let (status, body) = outcomes[usize::from(params)].clone();
-    Answer {
+    SeenAnswer {
         status,
         dedup: Some(dedup),
         body,
     }
 }
 
-fn status(status: u16) -> Answer {
-    Answer {
+fn status(status: u16) -> SeenAnswer {
+    SeenAnswer {
         status,
         dedup: None,
         body: String::new(),
@@ -142,11 +142,11 @@ fn a_forgiven_record_may_be_new_again() {
     oracle
         .answered(first, &outcome(1, 0, Dedup::Miss), 1)
         .unwrap();
-    let told = Told {
+    let first = ReadOutcome {
         variant: 0,
         params: 0,
     };
-    assert_eq!(oracle.alive(), [(1, told)]);
+    assert_eq!(oracle.alive(), [(1, first)]);
     assert!(oracle.forgive(1));
     assert!(!oracle.forgive(1));
     oracle.pass(1, 1);
@@ -206,7 +206,7 @@ fn a_first_outcome_may_leave_behind_the_next_one_if_it_can_have_expired_by_then(
             true => assert_eq!(judged, Ok(Meaning::Again)),
             false => assert_eq!(property(judged), Property::AcknowledgedLost),
         }
-        let stands = oracle.surely(1).map(|told| told.variant);
+        let stands = oracle.surely(1).map(|outcome| outcome.variant);
         assert_eq!(stands, Some(1), "the later one stands");
     }
 }
@@ -320,7 +320,7 @@ fn what_is_decided_while_time_is_released_lives_from_the_released_clock_on() {
 
 #[test]
 fn a_request_is_judged_by_a_snapshot_that_was_in_force_after_it_was_sent_and_by_no_older_one() {
-    let unknown = Answer {
+    let unknown = SeenAnswer {
         body: "{\"code\":\"unknown_tenant\"}".to_owned(),
         ..status(401)
     };
@@ -351,7 +351,7 @@ fn a_request_is_judged_by_a_snapshot_that_was_in_force_after_it_was_sent_and_by_
 }
 
 /// What this answer means for a request that was sent at 100 s of the wall clock and answered at 110 s.
-fn meant(policy: Policy, signer: u8, answer: &Answer) -> Option<Meaning> {
+fn meant(policy: Policy, signer: u8, answer: &SeenAnswer) -> Option<Meaning> {
     let mut oracle = Oracle::new(4, RULES);
     oracle.wall.shows(100);
     let number = oracle.publishes([policy; TENANTS.len()]);
@@ -406,7 +406,7 @@ fn the_seconds_that_a_clock_has_shown_reach_over_each_time_when_it_was_set() {
 
 #[test]
 fn a_rate_refuses_only_requests_of_tenants_that_have_one() {
-    let limited = Answer {
+    let limited = SeenAnswer {
         body: "{\"code\":\"rate_limited\"}".to_owned(),
         ..status(429)
     };

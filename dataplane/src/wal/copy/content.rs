@@ -4,7 +4,7 @@ use crate::wal::batch::Batch;
 use crate::wal::manifest::{LogEntry, Manifest};
 use crate::wal::name::Sequence;
 use crate::wal::record::{Content, Entry};
-use crate::wal::scan::{BatchAt, LogSource, ReadAt, Verdict, read_log};
+use crate::wal::scan::{BatchAt, LogSource, LogVerdict, ReadAt, read_log};
 use crate::wal::tail::{Cursor, RangeName};
 
 /// What is in a segment.
@@ -35,7 +35,7 @@ pub async fn content_of<R: ReadAt>(
     log: &LogEntry,
     index: usize,
     file: &R,
-) -> Result<SegmentContent, Verdict> {
+) -> Result<SegmentContent, LogVerdict> {
     let mut content = SegmentContent::default();
     let mut name = RangeName::new(&Cursor::beginning(log));
     read_alone(manifest, log, index, file, |_, batch| {
@@ -67,7 +67,7 @@ pub(super) async fn read_alone<R: ReadAt>(
     index: usize,
     file: &R,
     visit: impl FnMut(&BatchAt, &Batch<'_>),
-) -> Result<(), Verdict> {
+) -> Result<(), LogVerdict> {
     let alone = log.alone(index);
     let source = LogSource {
         manifest,

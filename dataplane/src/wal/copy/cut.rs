@@ -6,7 +6,7 @@ use crate::wal::manifest::{
     CLOCK_BEGIN_US, Cover, Extent, LogEndMark, LogEntry, Manifest, SegmentState,
 };
 use crate::wal::name::{LogId, Sequence};
-use crate::wal::scan::{ReadAt, Verdict};
+use crate::wal::scan::{LogVerdict, ReadAt};
 use std::fmt;
 
 /// Where a log is cut.
@@ -72,7 +72,7 @@ pub async fn part_of<R: ReadAt>(
     index: usize,
     file: &R,
     at: CutAt,
-) -> Result<Option<Extent>, Verdict> {
+) -> Result<Option<Extent>, LogVerdict> {
     let first = log.segments.get(index).and_then(|it| it.state.extent());
     let (mut part, mut is_behind) = (None, false);
     read_alone(manifest, log, index, file, |place, batch| {

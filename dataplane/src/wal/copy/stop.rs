@@ -2,7 +2,7 @@
 
 use crate::wal::manifest::{LogEndMark, LogEntry, Manifest, SegmentState};
 use crate::wal::name::{LogId, Sequence};
-use crate::wal::scan::{LogSource, ReadAt, SegmentRead, Verdict, read_log};
+use crate::wal::scan::{LogSource, LogVerdict, ReadAt, SegmentRead, read_log};
 
 /// How much of a log that has not ended goes into a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub async fn stop_of<R: ReadAt>(
     log: &LogEntry,
     files: &[R],
     take: Take,
-) -> Result<LogStop, Verdict> {
+) -> Result<LogStop, LogVerdict> {
     let source = LogSource {
         manifest,
         log,

@@ -1,12 +1,11 @@
 //! The bytes of a manifest, from its fields. The counterpart of `read`.
 
+use super::bytes::Writer;
 use super::packed::packed_files;
 use super::{
-    DIRECTORY_VERSION, Gap, LogEntry, MANIFEST_MAGIC, Manifest, PREFIX_BYTES, READABLE_SINCE,
-    SegmentEntry, SegmentState, SliceEntry,
+    DIRECTORY_VERSION, Gap, LogEntry, MANIFEST_MAGIC, Manifest, READABLE_SINCE, SegmentEntry,
+    SegmentState, SliceEntry,
 };
-use crate::wal::checksum::crc;
-use crate::wal::name::LogId;
 
 /// The bytes of the file.
 pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
@@ -37,33 +36,7 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     out.sealed()
 }
 
-/// Encodes numbers one after the other.
-#[derive(Default)]
-pub(super) struct Writer {
-    bytes: Vec<u8>,
-}
-
 impl Writer {
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-    pub(super) fn u16(&mut self, value: u16) {
-        self.raw(&value.to_le_bytes());
-    }
-    pub(super) fn u32(&mut self, value: u32) {
-        self.raw(&value.to_le_bytes());
-    }
-    pub(super) fn u64(&mut self, value: u64) {
-        self.raw(&value.to_le_bytes());
-    }
-    pub(super) fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Writer, &T)) {
-        self.u32(items.len() as u32);
-        items.iter().for_each(|item| each(self, item));
-    }
-    pub(super) fn log_id(&mut self, log: LogId) {
-        self.u32(log.start);
-        self.u32(u32::from(log.number));
-    }
     fn log(&mut self, log: &LogEntry) {
         self.log_id(log.id);
         self.raw(&log.incarnation);
@@ -112,21 +85,5 @@ impl Writer {
             out.log_id(cover.log);
             out.u64(cover.upto.0);
         });
-    }
-    /// Appends the number of bytes that the function appends, and those bytes.
-    pub(super) fn with_length(&mut self, content: impl FnOnce(&mut Writer)) {
-        let at = self.bytes.len();
-        self.u32(0);
-        content(self);
-        let length = (self.bytes.len() - at - 4) as u32;
-        self.bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
-    }
-    /// Writes the length into the prefix and the checksum behind everything.
-    fn sealed(mut self) -> Vec<u8> {
-        let length = (self.bytes.len() + 4) as u32;
-        self.bytes[PREFIX_BYTES - 4..PREFIX_BYTES].copy_from_slice(&length.to_le_bytes());
-        let checksum = crc(&self.bytes);
-        self.u32(checksum);
-        self.bytes
     }
 }

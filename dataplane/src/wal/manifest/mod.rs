@@ -1,6 +1,7 @@
 //! The manifest: which files count and what they are. It is replaced as a whole, never changed in place. This is its memory and its
 //! bytes; replacing the file is the keeper's.
 
+mod bytes;
 mod clock_base;
 mod encode;
 mod packed;

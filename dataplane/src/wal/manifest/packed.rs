@@ -1,8 +1,7 @@
 //! Which closed segments stand in packed files: the section of a manifest that says so, joined with the list of segments when it
 //! is read and taken apart again when it is written. How such a file looks is `crate::wal::packed`'s.
 
-use super::encode::Writer;
-use super::read::list;
+use super::bytes::{Writer, list};
 use super::{LogEntry, Manifest, ManifestFault, SECTION_HEADER_BYTES, SegmentState};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::Reader;

@@ -1,5 +1,6 @@
 //! The fields of a manifest, from its bytes. The counterpart of `encode`; rules between fields are checked by its caller.
 
+use super::bytes::{list, log_id};
 use super::clock_base::rebased;
 use super::packed::{PackedFiles, join};
 use super::{
@@ -9,7 +10,7 @@ use super::{
     SegmentState, SliceEntry, WITHOUT_SECTIONS,
 };
 use crate::wal::checksum::{Reader, crc};
-use crate::wal::name::{LogId, Sequence};
+use crate::wal::name::Sequence;
 
 /// Reads the bytes of the file.
 pub(super) fn read(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
@@ -60,29 +61,6 @@ fn verified_fields(bytes: &[u8]) -> Result<(u32, &[u8]), ManifestFault> {
     Ok((version, fields))
 }
 
-/// Reads a list: its length, then its items. A length that the rest cannot hold is refused before memory is taken.
-pub(super) fn list<'a, T, F>(
-    reader: &mut Reader<'a>,
-    item_bytes_min: usize,
-    mut item: F,
-) -> Option<Result<Vec<T>, ManifestFault>>
-where
-    F: FnMut(&mut Reader<'a>) -> Option<Result<T, ManifestFault>>,
-{
-    let count = reader.u32()? as usize;
-    if count > reader.rest().len() / item_bytes_min {
-        return None;
-    }
-    let mut items = Vec::with_capacity(count);
-    for _ in 0..count {
-        match item(reader)? {
-            Ok(value) => items.push(value),
-            Err(fault) => return Some(Err(fault)),
-        }
-    }
-    Some(Ok(items))
-}
-
 /// The fields of a manifest of this version. `None`: they end too early.
 fn manifest_of(reader: &mut Reader<'_>, version: u32) -> Option<Result<Manifest, ManifestFault>> {
     let [installation, node, incarnation, secret] = [
@@ -128,13 +106,6 @@ fn manifest_of(reader: &mut Reader<'_>, version: u32) -> Option<Result<Manifest,
         })
     };
     Some(assemble())
-}
-
-pub(super) fn log_id(reader: &mut Reader<'_>) -> Option<LogId> {
-    let start = reader.u32()?;
-    let number = reader.u32()?;
-    let number = u16::try_from(number).ok()?;
-    Some(LogId { start, number })
 }
 
 fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {

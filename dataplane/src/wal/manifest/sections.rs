@@ -1,10 +1,9 @@
 //! Sections of a manifest: what not every directory has, and what later versions will add. One that this version does not know
 //! is carried over byte for byte if it is optional, and refused if it is not. What sections mean is the keeper's.
 
+use super::bytes::{Writer, list, log_id};
 use super::clock_base::ClockBase;
-use super::encode::Writer;
 use super::packed::{self, PackedFiles};
-use super::read::{list, log_id};
 use super::{ManifestFault, SECTION_HEADER_BYTES};
 use crate::wal::checksum::Reader;
 use crate::wal::name::{LogId, Sequence};

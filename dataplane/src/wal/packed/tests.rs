@@ -11,7 +11,7 @@ use crate::wal::name::Sequence;
 use crate::wal::record::{BodyMeta, Flags};
 use crate::wal::scan::tests::at;
 use crate::wal::scan::world::{Crash, LOG, Step, World, crash, steps};
-use crate::wal::scan::{InMemory, LogEnd, LogSource, ReadAt, Verdict, read_log, run_ready};
+use crate::wal::scan::{InMemory, LogEnd, LogSource, LogVerdict, ReadAt, read_log, run_ready};
 use proptest::prelude::*;
 
 /// The file of a segment that is packed.
@@ -177,7 +177,7 @@ fn every_flipped_bit_in_front_of_the_padding_is_damage() {
         let mut harmed = world.clone();
         harmed.files[0][byte] ^= 1 << (byte % 8);
         let (_, end) = read(&harmed);
-        let damage = matches!(end.verdict, Verdict::Damage(damage) if damage.ordinal == 0);
+        let damage = matches!(end.verdict, LogVerdict::Damage(damage) if damage.ordinal == 0);
         let erased_flag = harmed.files[0][byte] ^ world.files[0][byte] == Flags::ERASED.0;
         assert!(
             damage || erased_flag && byte >= 2 * BLOCK_BYTES,
@@ -204,7 +204,7 @@ fn a_packed_file_that_ends_early_is_damaged() {
         let (shown, end) = read(&harmed);
         assert_eq!(shown, Vec::<String>::new());
         assert!(
-            matches!(end.verdict, Verdict::Damage(_)),
+            matches!(end.verdict, LogVerdict::Damage(_)),
             "{bytes}: {}",
             end.verdict
         );
@@ -226,12 +226,12 @@ fn a_file_of_another_salt_or_of_a_segment_that_is_not_packed_is_damage() {
     ] {
         let mut harmed = packed.clone();
         harmed.files[0] = file;
-        assert!(matches!(read(&harmed).1.verdict, Verdict::Damage(_)));
+        assert!(matches!(read(&harmed).1.verdict, LogVerdict::Damage(_)));
     }
     // And the other way around: a manifest that says nothing of a packed file takes it for none.
     let mut harmed = packed.clone();
     harmed.manifest = world.manifest;
-    assert!(matches!(read(&harmed).1.verdict, Verdict::Damage(_)));
+    assert!(matches!(read(&harmed).1.verdict, LogVerdict::Damage(_)));
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_frame_of_another_packed_file_is_none_of_this_one() {
     harmed.files[0][2 * BLOCK_BYTES..].copy_from_slice(&foreign[2 * BLOCK_BYTES..]);
     let (shown, end) = read(&harmed);
     assert!(shown.is_empty());
-    assert!(matches!(end.verdict, Verdict::Damage(damage) if damage.expected == at(1)));
+    assert!(matches!(end.verdict, LogVerdict::Damage(damage) if damage.expected == at(1)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::BLOCK;
 use super::lead::Lead;
-use super::reader::{Halt, LogReader, unreadable};
+use super::reading::{Halt, LogReader, unreadable};
 use super::report::{BatchAt, Why};
 use super::window::{ReadAt, Window};
 use crate::wal::batch::{BATCH_BYTES_MAX, Batch, BatchHeader};

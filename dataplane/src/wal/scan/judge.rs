@@ -3,9 +3,10 @@
 //! what slices hold, which segments were entered. This file only concludes; it reads nothing itself.
 
 use super::ahead::Ahead;
-use super::reader::{Halt, LogReader, lacks_header};
-use super::report::{BatchAt, Damage, Verdict};
-use super::walk::Stop;
+use super::reader::lacks_header;
+use super::reading::{Halt, LogReader};
+use super::report::{BatchAt, Damage, LogVerdict};
+use super::walk::WalkEnd;
 use super::window::ReadAt;
 use crate::wal::batch::Batch;
 use crate::wal::manifest::SegmentEntry;
@@ -17,11 +18,11 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         &self,
         index: usize,
         entry: &SegmentEntry,
-        stop: Stop,
-    ) -> Result<Verdict, Halt> {
+        stop: WalkEnd,
+    ) -> Result<LogVerdict, Halt> {
         let Some(expected) = self.cursor.expected() else {
             // The counter is full: nothing can be missing behind it.
-            return Ok(Verdict::Whole);
+            return Ok(LogVerdict::Whole);
         };
         let ahead = self.look_ahead(index, stop.offset, expected).await?;
         self.conclude(entry, stop, expected, &ahead)
@@ -31,10 +32,10 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
     fn conclude(
         &self,
         entry: &SegmentEntry,
-        stop: Stop,
+        stop: WalkEnd,
         expected: Sequence,
         ahead: &Ahead,
-    ) -> Result<Verdict, Halt> {
+    ) -> Result<LogVerdict, Halt> {
         let durable_upto = ahead.durable_upto.max(self.cursor.floor());
         let proven = durable_upto >= expected;
         // Whatever else is missing, a segment that was in use and lacks its header is damaged for certain, and the one before
@@ -45,7 +46,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
                 true => (expected, durable_upto),
                 false => (lost.durable_upto, lost.durable_upto),
             };
-            return Err(Halt(Verdict::Damage(Damage {
+            return Err(Halt(LogVerdict::Damage(Damage {
                 ordinal: lost.ordinal,
                 offset: 0,
                 expected,
@@ -58,8 +59,8 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             return Err(self.damage(entry.ordinal, stop.offset, durable_upto, stop.why));
         }
         Ok(match ahead.torn_bytes {
-            0 => Verdict::Whole,
-            bytes => Verdict::TornTail {
+            0 => LogVerdict::Whole,
+            bytes => LogVerdict::TornTail {
                 ordinal: entry.ordinal,
                 offset: stop.offset,
                 bytes,

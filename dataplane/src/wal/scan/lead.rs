@@ -1,7 +1,7 @@
 //! The first block of a segment: whether it is the segment's own header, and where that says that the segment before ends.
 
-use super::reader::{Halt, LogReader, unreadable};
-use super::report::{BatchAt, Unsupported, Verdict, Why};
+use super::reading::{Halt, LogReader, unreadable};
+use super::report::{BatchAt, LogVerdict, Unsupported, Why};
 use super::window::ReadAt;
 use crate::planted::{Bug, planted};
 use crate::wal::batch::Batch;
@@ -40,7 +40,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             .map_err(|errno| unreadable(entry, errno))?;
         match SegmentHeader::decode(&block) {
             Ok((header, checksum)) => self.identify(entry, header, checksum),
-            Err(fault @ SegmentFault::Version(_)) => Err(Halt(Verdict::Unsupported {
+            Err(fault @ SegmentFault::Version(_)) => Err(Halt(LogVerdict::Unsupported {
                 ordinal: entry.ordinal,
                 offset: 0,
                 what: Unsupported::Segment(fault),
@@ -68,7 +68,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         let same_node = node.is_none_or(|node| node == self.source.manifest.node);
         let is_later = header.generation > self.source.manifest.generation;
         if same_installation && same_node && is_later {
-            return Err(Halt(Verdict::StaleManifest {
+            return Err(Halt(LogVerdict::StaleManifest {
                 ordinal: entry.ordinal,
                 generation: header.generation,
             }));

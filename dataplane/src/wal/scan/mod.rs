@@ -11,6 +11,7 @@ mod lead;
 mod length;
 mod mistakes;
 mod reader;
+mod reading;
 mod report;
 #[cfg(test)]
 pub(in crate::wal) mod tests;
@@ -27,7 +28,7 @@ pub(in crate::wal) mod world;
 
 pub use length::{MadeBytes, TooShort, stated_bytes};
 pub use report::{
-    BatchAt, Damage, Ending, LastBatch, LogEnd, SegmentRead, Unsupported, Verdict, Why,
+    BatchAt, Damage, Ending, LastBatch, LogEnd, LogVerdict, SegmentRead, Unsupported, Why,
 };
 pub use window::{CHUNK_BYTES, InMemory, ReadAt, run_ready};
 
@@ -36,7 +37,7 @@ use crate::wal::batch::{Batch, BatchFault, BatchHeader, read_batch_with};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{LogEntry, Manifest};
 use crate::wal::name::{LogId, Place};
-use reader::LogReader;
+use reading::{Halt, LogReader};
 pub(in crate::wal) use window::Window;
 
 /// One block, as offsets are counted.
@@ -64,7 +65,7 @@ pub async fn read_log<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)>(
 ) -> LogEnd {
     let mut reader = LogReader::new(source, visit);
     let verdict = match reader.read().await {
-        Ok(verdict) | Err(reader::Halt(verdict)) => verdict,
+        Ok(verdict) | Err(Halt(verdict)) => verdict,
     };
     reader.into_end(verdict)
 }

@@ -1,76 +1,31 @@
 //! The walk through the segments of a log, oldest first: those that the manifest calls closed must hold what it states, the
 //! others end where the header of the next one states or where reading stops. Trust in a segment never goes beyond that end.
 
-use super::cursor::{Cursor, end_of};
+use super::BLOCK;
+use super::cursor::end_of;
 use super::lead::Lead;
 use super::length::MadeBytes;
-use super::report::{BatchAt, Damage, LogEnd, SegmentRead, Verdict, Why};
-use super::walk::{Bounds, Stop};
+use super::reading::{Halt, LogReader};
+use super::report::{BatchAt, Damage, LogEnd, LogVerdict, SegmentRead, Why};
+use super::walk::{Bounds, WalkEnd};
 use super::window::ReadAt;
-use super::{BLOCK, LogSource};
-use crate::io::Errno;
 use crate::planted::{Bug, planted};
 use crate::wal::batch::Batch;
 use crate::wal::manifest::{Extent, SegmentEntry, SegmentState};
 use crate::wal::name::Sequence;
 use crate::wal::segment::{Predecessor, SegmentHeader};
 
-/// Reading ends here with this verdict.
-pub(super) struct Halt(pub(super) Verdict);
-
-/// A log while it is read: what is known so far, and what is to be reported.
-pub(super) struct LogReader<'a, R, V> {
-    pub(super) source: &'a LogSource<'a, R>,
-    pub(super) visit: V,
-    pub(super) cursor: Cursor<'a>,
-    pub(super) end: LogEnd,
-}
-
 /// Where reading goes on behind a segment that is not closed.
 enum Next {
     /// In the segment after it, whose header states that this one ends where reading stopped.
     Segment,
     /// Nowhere; what lies behind the stop decides what that means.
-    Stopped(Stop),
+    Stopped(WalkEnd),
 }
 
 impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
-    /// Nothing is read yet.
-    pub(super) fn new(source: &'a LogSource<'a, R>, visit: V) -> LogReader<'a, R, V> {
-        let cursor = Cursor::new(source.manifest, source.log, source.from);
-        let end = LogEnd {
-            verdict: Verdict::Whole,
-            last: Sequence::default(),
-            checksum: cursor.end().map(|end| end.checksum),
-            last_batch: None,
-            batches: 0,
-            segments: Vec::new(),
-            unused: Vec::new(),
-            expiry_clock_s: 0,
-            wall_us: 0,
-            resolved_upto: Sequence::default(),
-        };
-        LogReader {
-            source,
-            visit,
-            cursor,
-            end,
-        }
-    }
-
-    /// The segments to read.
-    pub(super) fn segments(&self) -> &'a [SegmentEntry] {
-        let all = &self.source.log.segments;
-        all.get(self.source.from..).unwrap_or_default()
-    }
-
-    /// A segment to read and its file.
-    pub(super) fn segment(&self, index: usize) -> Option<(&'a SegmentEntry, &'a R)> {
-        self.segments().get(index).zip(self.source.files.get(index))
-    }
-
     /// Reads everything and says in which state it is.
-    pub(super) async fn read(&mut self) -> Result<Verdict, Halt> {
+    pub(super) async fn read(&mut self) -> Result<LogVerdict, Halt> {
         let is_closed = |entry: &&SegmentEntry| entry.state.extent().is_some();
         let closed = self.segments().iter().take_while(is_closed).count();
         for index in 0..closed {
@@ -84,7 +39,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 Next::Stopped(stop) => return self.judge(index, segment.0, stop).await,
             }
         }
-        Ok(Verdict::Whole)
+        Ok(LogVerdict::Whole)
     }
 
     /// An ended log ends exactly where its mark says, unless an operator gave up all that lies between: the mark was made
@@ -185,7 +140,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 self.refuse_short(entry, file, &header, stop)?;
                 stop
             }
-            Lead::Other(why) => Stop { offset: 0, why },
+            Lead::Other(why) => WalkEnd { offset: 0, why },
         };
         let Some(stated) = stated else {
             return Ok(Next::Stopped(stop));
@@ -206,13 +161,13 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     }
 
     /// A segment that is not closed holds whatever its writer wrote up to the length that its file was made with. Where the
-    /// file is shorter, batches may be missing that nothing else tells of, so what is left proves nothing.
+    /// file is shorter, batches may be missing that nothing else states, so what is left proves nothing.
     fn refuse_short(
         &self,
         entry: &SegmentEntry,
         file: &R,
         header: &SegmentHeader,
-        stop: Stop,
+        stop: WalkEnd,
     ) -> Result<(), Halt> {
         let made = header.made_bytes.map(MadeBytes::stated);
         match made.and_then(|made| made.fault(file.bytes())) {
@@ -280,7 +235,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         durable_upto: Sequence,
         why: Why,
     ) -> Halt {
-        Halt(Verdict::Damage(Damage {
+        Halt(LogVerdict::Damage(Damage {
             ordinal,
             offset,
             expected: self.cursor.expected().unwrap_or(self.cursor.last()),
@@ -290,7 +245,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     }
 
     /// The report.
-    pub(super) fn into_end(mut self, verdict: Verdict) -> LogEnd {
+    pub(super) fn into_end(mut self, verdict: LogVerdict) -> LogEnd {
         self.end.verdict = verdict;
         self.end.last = self.cursor.last();
         // Behind the last batch a segment that only its header names was not used.
@@ -319,14 +274,6 @@ fn was_entered(entry: &SegmentEntry) -> bool {
 
 /// A segment that was entered and has no header of its own: damaged, whatever of its batches was given up. Reading stops at
 /// its first byte for want of a header only.
-pub(super) fn lacks_header(entry: &SegmentEntry, stop: &Stop) -> bool {
+pub(super) fn lacks_header(entry: &SegmentEntry, stop: &WalkEnd) -> bool {
     stop.offset == 0 && was_entered(entry)
-}
-
-/// A read error is a verdict of its own.
-pub(super) fn unreadable(entry: &SegmentEntry, errno: Errno) -> Halt {
-    Halt(Verdict::Unreadable {
-        ordinal: entry.ordinal,
-        errno,
-    })
 }

@@ -123,7 +123,7 @@ impl fmt::Display for Unsupported {
 
 /// In which state a log was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LogVerdict {
     /// Everything that was ever written is there.
     Whole,
     /// Behind the last whole batch lies the beginning of one that was never durable: cut it and go on.
@@ -162,18 +162,18 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
+impl LogVerdict {
     /// Whether recovery may go on with this log.
     pub fn is_sound(&self) -> bool {
-        matches!(self, Verdict::Whole | Verdict::TornTail { .. })
+        matches!(self, LogVerdict::Whole | LogVerdict::TornTail { .. })
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for LogVerdict {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Whole => out.write_str("whole"),
-            Verdict::TornTail {
+            LogVerdict::Whole => out.write_str("whole"),
+            LogVerdict::TornTail {
                 ordinal,
                 offset,
                 bytes,
@@ -181,18 +181,18 @@ impl fmt::Display for Verdict {
                 out,
                 "torn tail: segment {ordinal} from byte {offset}, {bytes} bytes of a write that was never acknowledged"
             ),
-            Verdict::Damage(damage) => write!(out, "damaged: {damage}"),
-            Verdict::Unreadable { ordinal, errno } => {
+            LogVerdict::Damage(damage) => write!(out, "damaged: {damage}"),
+            LogVerdict::Unreadable { ordinal, errno } => {
                 write!(out, "segment {ordinal} cannot be read: {errno}")
             }
-            Verdict::Unsupported {
+            LogVerdict::Unsupported {
                 ordinal,
                 offset,
                 what,
             } => {
                 write!(out, "segment {ordinal} at byte {offset}: {what}")
             }
-            Verdict::StaleManifest {
+            LogVerdict::StaleManifest {
                 ordinal,
                 generation,
             } => write!(
@@ -238,7 +238,7 @@ pub struct LastBatch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEnd {
     /// In which state it is.
-    pub verdict: Verdict,
+    pub verdict: LogVerdict,
     /// Its last sequence that counts.
     pub last: Sequence,
     /// Checksum of the header of its last batch, if one was read or the manifest states it.

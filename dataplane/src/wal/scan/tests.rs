@@ -62,7 +62,7 @@ pub(in crate::wal) fn commits(count: usize) -> Vec<Step> {
 
 pub(super) fn damage(end: &LogEnd) -> Damage {
     match end.verdict {
-        Verdict::Damage(damage) => damage,
+        LogVerdict::Damage(damage) => damage,
         other => panic!("{other}"),
     }
 }
@@ -266,7 +266,7 @@ proptest! {
         let (before, _) = read(&world);
         let mut ended = end_log(&world);
         let (end, batches) = read(&ended);
-        prop_assert_eq!(end.verdict, Verdict::Whole);
+        prop_assert_eq!(end.verdict, LogVerdict::Whole);
         let mark = before.last_batch.is_some_and(|last| last.header.is_mark());
         // A mark at the end is left out where it may not be durable; nothing else ever is.
         prop_assert!(end.last == before.last || mark && end.last.0 + 1 == before.last.0);
@@ -279,7 +279,7 @@ proptest! {
         let index = ended.manifest.logs[0].segments.iter().position(|it| it.ordinal == ordinal).unwrap();
         let place = offset as usize + byte.index(BATCH_HEADER_BYTES);
         ended.files[index][place] ^= 1;
-        prop_assert!(matches!(read(&ended).0.verdict, Verdict::Damage(_)));
+        prop_assert!(matches!(read(&ended).0.verdict, LogVerdict::Damage(_)));
     }
 }
 
@@ -294,7 +294,7 @@ fn zeros_before_an_idle_mark_are_damage_and_zeros_at_the_end_are_not() {
         world.files[0][last.offset..last.offset + last.bytes].fill(0);
     }
     assert_eq!(read(&quiet).0.last, at(2));
-    assert_eq!(read(&quiet).0.verdict, Verdict::Whole);
+    assert_eq!(read(&quiet).0.verdict, LogVerdict::Whole);
     let found = damage(&read(&marked).0);
     assert_eq!((found.expected, found.durable_upto), (at(3), at(3)));
 }
@@ -312,7 +312,7 @@ fn a_torn_write_is_cut_and_its_bytes_are_reported() {
     let bytes = 2 * BLOCK_BYTES as u64;
     assert_eq!(
         end.verdict,
-        Verdict::TornTail {
+        LogVerdict::TornTail {
             ordinal: 0,
             offset,
             bytes
@@ -331,7 +331,7 @@ fn a_whole_batch_of_a_failed_write_does_not_count_where_the_next_segment_repeats
     .concat();
     let world = World::run(&steps, &Crash::Quiet, 24, true);
     let (end, batches) = read(&world);
-    assert_eq!(end.verdict, Verdict::Whole);
+    assert_eq!(end.verdict, LogVerdict::Whole);
     let places: Vec<u32> = batches.iter().map(|batch| batch.0).collect();
     assert_eq!(
         places,
@@ -355,7 +355,7 @@ fn a_lost_beginning_behind_a_failover_is_damage_although_the_failed_segment_hold
     // Without the fourth batch the same bytes are a write that was never confirmed: the third one counts where it is.
     world.files[1][newest.offset..].fill(0);
     let (end, _) = read(&world);
-    assert_eq!((end.verdict, end.last), (Verdict::Whole, at(3)));
+    assert_eq!((end.verdict, end.last), (LogVerdict::Whole, at(3)));
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn a_segment_whose_first_write_failed_counts_for_nothing_whatever_the_manifest_c
             .collect();
         assert_eq!(states[1] == SegmentState::Next, lag, "{states:?}");
         let (end, batches) = read(&world);
-        assert_eq!(end.verdict, Verdict::Whole);
+        assert_eq!(end.verdict, LogVerdict::Whole);
         let places: Vec<u32> = batches.iter().map(|batch| batch.0).collect();
         assert_eq!(places, [0, 2, 2]);
     }
@@ -382,7 +382,7 @@ fn a_segment_whose_first_write_failed_counts_for_nothing_whatever_the_manifest_c
 fn a_segment_named_by_a_later_manifest_means_a_stale_manifest() {
     let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
     world.manifest.generation -= 1;
-    let stale = Verdict::StaleManifest {
+    let stale = LogVerdict::StaleManifest {
         ordinal: 0,
         generation: 9,
     };
@@ -410,7 +410,7 @@ fn sequences_that_were_given_up_are_stepped_over() {
         to: at(3),
     });
     let (end, batches) = read(&world);
-    assert_eq!(end.verdict, Verdict::Whole);
+    assert_eq!(end.verdict, LogVerdict::Whole);
     let found: Vec<u64> = batches.iter().map(|batch| batch.2.counter()).collect();
     assert_eq!(found, [1, 2, 4, 5]);
 }
@@ -429,14 +429,14 @@ fn reading_may_begin_at_a_later_segment() {
     let (end, batches) = read_files(&world, &files[1..], 1);
     assert_eq!(
         (end.verdict, end.last, batches.len()),
-        (Verdict::Whole, at(5), 3)
+        (LogVerdict::Whole, at(5), 3)
     );
     world.manifest.logs[0].segments.remove(0);
     world.files.remove(0);
     let (end, batches) = read(&world);
     assert_eq!(
         (end.verdict, end.last, batches.len()),
-        (Verdict::Whole, at(5), 3)
+        (LogVerdict::Whole, at(5), 3)
     );
 }
 

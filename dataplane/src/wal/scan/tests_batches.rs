@@ -63,7 +63,7 @@ fn a_read_error_is_its_own_verdict_wherever_it_strikes() {
         let file = |file| Refusing { bytes: file, block };
         let files: Vec<Refusing<'_>> = world.files.iter().map(|bytes| file(bytes)).collect();
         let (end, _) = read_files(&world, &files, 0);
-        let unreadable = Verdict::Unreadable {
+        let unreadable = LogVerdict::Unreadable {
             ordinal: 0,
             errno: Errno::EIO,
         };
@@ -134,7 +134,7 @@ fn a_whole_batch_with_a_record_of_an_unknown_kind_is_neither_torn_nor_damaged() 
     let offset = batch.offset as u64;
     assert_eq!(
         read(&world).0.verdict,
-        Verdict::Unsupported {
+        LogVerdict::Unsupported {
             ordinal: 0,
             offset,
             what

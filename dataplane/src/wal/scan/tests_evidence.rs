@@ -1,7 +1,7 @@
 //! What tells damage from a torn tail where no header behind it does: the manifest's knowledge, and files in the place of
 //! others.
 
-use super::report::Verdict;
+use super::report::LogVerdict;
 use super::tests::{at, commits, damage, end_log, read, read_files, slice_upto};
 use super::world::{self, Crash, LOG, Step, World};
 use super::{InMemory, TooShort, Why};
@@ -149,7 +149,7 @@ fn what_is_resolved_behind_a_deleted_beginning_must_be_there() {
             world.files.iter_mut().for_each(|file| file.fill(0));
             let (end, _) = read(&world);
             match resolved {
-                3 => assert_eq!((end.verdict, end.last), (Verdict::Whole, at(3))),
+                3 => assert_eq!((end.verdict, end.last), (LogVerdict::Whole, at(3))),
                 _ => {
                     let found = damage(&end);
                     assert_eq!((found.ordinal, found.expected), (1, at(4)));
@@ -225,7 +225,7 @@ fn an_ended_log_whose_last_batches_were_given_up_is_whole_and_one_batch_more_is_
         to: beyond(2),
     });
     let (end, _) = read(&world);
-    assert_eq!(end.verdict, Verdict::Whole);
+    assert_eq!(end.verdict, LogVerdict::Whole);
     world.manifest.logs[0].ended_at = Some(LogEndMark {
         sequence: beyond(3),
         checksum: 1,
@@ -284,7 +284,7 @@ fn a_header_that_states_no_length_shows_none() {
     file[..2 * BLOCK_BYTES].copy_from_slice(blocks.bytes());
     file.truncate(3 * BLOCK_BYTES);
     let (end, batches) = read(&world);
-    assert_eq!((end.verdict, batches.len()), (Verdict::Whole, 1));
+    assert_eq!((end.verdict, batches.len()), (LogVerdict::Whole, 1));
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! The naive twin of the reader of logs: the whole log is in memory, without windows, and the only state is a list of what
 //! counts. A property compares both over random logs.
 
-use super::report::{Verdict, Why};
+use super::report::{LogVerdict, Why};
 use crate::wal::batch::{BatchHeader, read_batch};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SegmentState};
@@ -23,14 +23,14 @@ pub(super) struct Finding {
 }
 
 impl Class {
-    pub(super) fn of(verdict: &Verdict) -> Class {
+    pub(super) fn of(verdict: &LogVerdict) -> Class {
         match verdict {
-            Verdict::Whole | Verdict::TornTail { .. } => Class::Sound,
-            Verdict::Damage(damage) => {
+            LogVerdict::Whole | LogVerdict::TornTail { .. } => Class::Sound,
+            LogVerdict::Damage(damage) => {
                 assert!(damage.why != Why::Full, "the log is never full here");
                 Class::Damage(damage.ordinal)
             }
-            Verdict::StaleManifest { .. } => Class::Stale,
+            LogVerdict::StaleManifest { .. } => Class::Stale,
             other => panic!("never here: {other}"),
         }
     }

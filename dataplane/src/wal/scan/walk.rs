@@ -2,8 +2,8 @@
 //! decides nothing about the rest of the log.
 
 use super::BLOCK;
-use super::reader::{Halt, LogReader, unreadable};
-use super::report::{BatchAt, LastBatch, Unsupported, Verdict, Why};
+use super::reading::{Halt, LogReader, unreadable};
+use super::report::{BatchAt, LastBatch, LogVerdict, Unsupported, Why};
 use super::window::{ReadAt, Window};
 use crate::planted::{Bug, planted};
 use crate::wal::batch::{Batch, BatchFault, BatchHeader, read_batch_with};
@@ -14,7 +14,7 @@ use crate::wal::segment::Predecessor;
 
 /// The first position that was not taken, and what is there.
 #[derive(Clone, Copy)]
-pub(super) struct Stop {
+pub(super) struct WalkEnd {
     pub(super) offset: u64,
     pub(super) why: Why,
 }
@@ -29,7 +29,7 @@ pub(super) struct Bounds {
 }
 
 /// What a position holds.
-enum Step {
+enum AtOffset {
     /// The expected batch, of this many bytes. It was visited.
     Taken(u64),
     /// Anything else.
@@ -46,18 +46,18 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         (entry, file): (&SegmentEntry, &R),
         header_checksum: u32,
         bounds: Bounds,
-    ) -> Result<Stop, Halt> {
+    ) -> Result<WalkEnd, Halt> {
         let mut window = Window::new(file);
         let mut chain = header_checksum;
         let mut offset = BLOCK;
         loop {
             assert!(offset.is_multiple_of(BLOCK), "batches begin at blocks");
             match self.step(entry, &mut window, offset, chain, bounds).await? {
-                Step::Taken(bytes) => offset += bytes,
-                Step::Other(why) => return Ok(Stop { offset, why }),
-                Step::End => {
+                AtOffset::Taken(bytes) => offset += bytes,
+                AtOffset::Other(why) => return Ok(WalkEnd { offset, why }),
+                AtOffset::End => {
                     let why = Why::Extent;
-                    return Ok(Stop { offset, why });
+                    return Ok(WalkEnd { offset, why });
                 }
             }
             // What was taken is what the next header must repeat.
@@ -73,14 +73,14 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         offset: u64,
         chain: u32,
         bounds: Bounds,
-    ) -> Result<Step, Halt> {
+    ) -> Result<AtOffset, Halt> {
         if bounds.end.is_some_and(|end| self.cursor.last() >= end) {
-            return Ok(Step::End);
+            return Ok(AtOffset::End);
         }
         let Some(expected) = self.cursor.expected() else {
-            return Ok(Step::Other(Why::Full));
+            return Ok(AtOffset::Other(Why::Full));
         };
-        let cut = Ok(Step::Other(Why::Batch(BatchFault::Cut)));
+        let cut = Ok(AtOffset::Other(Why::Batch(BatchFault::Cut)));
         if offset + BLOCK > bounds.bytes {
             return cut;
         }
@@ -90,10 +90,10 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         };
         let header = match BatchHeader::decode(block) {
             Ok(header) => header,
-            Err(fault) => return Ok(Step::Other(Why::Batch(BatchFault::Header(fault)))),
+            Err(fault) => return Ok(AtOffset::Other(Why::Batch(BatchFault::Header(fault)))),
         };
         if !self.is_expected(entry, &header, expected, chain) {
-            return Ok(Step::Other(Why::NotExpected));
+            return Ok(AtOffset::Other(Why::NotExpected));
         }
         let at = BatchAt {
             ordinal: entry.ordinal,
@@ -112,9 +112,9 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         match read_batch_with(bytes, erased) {
             Ok(batch) => {
                 self.take(&at, &batch);
-                Ok(Step::Taken(at.bytes as u64))
+                Ok(AtOffset::Taken(at.bytes as u64))
             }
-            Err(fault) => self.not_whole(&at, expected, fault).map(Step::Other),
+            Err(fault) => self.not_whole(&at, expected, fault).map(AtOffset::Other),
         }
     }
 
@@ -136,11 +136,13 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
     /// complete, so it is never a torn one.
     fn not_whole(&self, at: &BatchAt, expected: Sequence, fault: BatchFault) -> Result<Why, Halt> {
         match fault {
-            BatchFault::Record(unknown) if unknown.is_newer() => Err(Halt(Verdict::Unsupported {
-                ordinal: at.ordinal,
-                offset: at.offset,
-                what: Unsupported::Record(unknown),
-            })),
+            BatchFault::Record(unknown) if unknown.is_newer() => {
+                Err(Halt(LogVerdict::Unsupported {
+                    ordinal: at.ordinal,
+                    offset: at.offset,
+                    what: Unsupported::Record(unknown),
+                }))
+            }
             BatchFault::Record(_) | BatchFault::Layout => {
                 Err(self.damage(at.ordinal, at.offset, expected, Why::Batch(fault)))
             }

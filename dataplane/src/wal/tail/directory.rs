@@ -1,6 +1,6 @@
 //! What the tail reader asks of a directory: its manifest, and segments by their number. Opening them is the driver's.
 
-use super::{Cursor, Depth, LogTail, Step, TailError};
+use super::{Cursor, Depth, LogTail, TailError, TailStep};
 use crate::io::Errno;
 use crate::wal::files::MANIFEST;
 use crate::wal::manifest::Manifest;
@@ -53,15 +53,15 @@ pub async fn erasures<S: Source>(
         let mut tail = LogTail::new(source, Arc::clone(manifest), cursor, Depth::Index);
         loop {
             match tail.next().await? {
-                Step::Batch(batch) => {
+                TailStep::Batch(batch) => {
                     for record in batch.records().flatten() {
                         if let Content::Entry(Entry::Erasure(list)) = record.content {
                             erased.extend(list.bodies());
                         }
                     }
                 }
-                Step::Missing(_) => {}
-                Step::NotYet | Step::End => break,
+                TailStep::Missing(_) => {}
+                TailStep::NotYet | TailStep::End => break,
             }
         }
     }

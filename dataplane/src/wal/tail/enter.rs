@@ -1,7 +1,7 @@
 //! Which segment holds what is behind the cursor, and what lies between. Segments that hold nothing behind it are passed
 //! unread.
 
-use super::reader::{Found, LogTail, Standing, unreadable};
+use super::standing::{Found, LogTail, Standing, unreadable};
 use super::{Missing, Source, TailError, WhyMissing};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;

@@ -13,6 +13,7 @@ mod enter;
 mod error;
 mod reader;
 mod rest;
+mod standing;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ mod tests;
 pub use digest::RangeName;
 pub use directory::{Source, erasures, read_manifest};
 pub use error::{TailDamage, TailError};
-pub use reader::{Depth, LogTail};
+pub use standing::{Depth, LogTail};
 
 use crate::wal::batch::Batch;
 use crate::wal::manifest::LogEntry;
@@ -50,7 +51,7 @@ impl Cursor {
 
 /// What comes next in a log.
 #[derive(Clone, Copy, Debug)]
-pub enum Step<'a> {
+pub enum TailStep<'a> {
     /// A batch with records. It counts for good.
     Batch(Batch<'a>),
     /// Sequences that nothing can be read of. Marks may be among them.

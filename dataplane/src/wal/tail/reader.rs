@@ -2,70 +2,21 @@
 //! is read again, and only what still disagrees with the new one is an error.
 
 use super::enter::Entered;
+use super::standing::{Depth, Found, LogTail};
 use super::step::Passed;
-use super::{Cursor, Missing, Source, Step, TailDamage, TailError, read_manifest};
-use crate::io::Errno;
+use super::{Cursor, Source, TailDamage, TailError, TailStep, read_manifest};
 use crate::wal::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader, verified};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::Sequence;
-use crate::wal::packed::SegmentFile;
 use crate::wal::record::ErasedBody;
-use crate::wal::scan::{Why, Window};
-use crate::wal::segment::Predecessor;
+use crate::wal::scan::Why;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How often the directory may change while one step is taken.
 const ATTEMPTS_MAX: u32 = 20;
-
-/// How much of each batch is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// All of it, bodies verified.
-    Whole,
-    /// Header and index part. Bodies are not verified.
-    Index,
-}
-
-/// One log, read from a cursor on.
-pub struct LogTail<S: Source> {
-    pub(super) source: S,
-    pub(super) manifest: Arc<Manifest>,
-    pub(super) cursor: Cursor,
-    pub(super) depth: Depth,
-    pub(super) erased: Arc<BTreeSet<ErasedBody>>,
-    /// The segment that is read.
-    pub(super) at: Option<Standing<S::File>>,
-    /// A header of this log has said that everything up to here was durable.
-    pub(super) durable_upto: Sequence,
-}
-
-/// Where reading stands in a segment.
-pub(super) struct Standing<F> {
-    pub(super) entry: SegmentEntry,
-    pub(super) window: Window<SegmentFile<F>>,
-    /// Where the next batch begins.
-    pub(super) offset: u64,
-    /// What is before it. The checksum is that of the header before in this segment.
-    pub(super) last: Predecessor,
-    /// The next batch directly follows, so its header repeats that checksum.
-    pub(super) is_chained: bool,
-    /// Where the next segment's header says that this one ends. Not asked of one whose extent the manifest states.
-    pub(super) stated: Option<Predecessor>,
-    /// The batch that was given last: its offset and header.
-    pub(super) given: Option<(u64, BatchHeader)>,
-}
-
-/// What an attempt found.
-pub(super) enum Found {
-    /// The batch that [`Standing::given`] names.
-    Batch,
-    Missing(Missing),
-    NotYet,
-    End,
-}
 
 impl<S: Source> LogTail<S> {
     /// Reads behind a cursor, by this manifest as long as nothing disagrees with it.
@@ -95,12 +46,18 @@ impl<S: Source> LogTail<S> {
     ///
     /// # Errors
     /// The log cannot be read on, and the manifest as it is now does not explain why.
-    pub async fn next(&mut self) -> Result<Step<'_>, TailError> {
-        Ok(match self.find().await? {
-            Found::Batch => Step::Batch(self.given()),
-            Found::Missing(missing) => Step::Missing(missing),
-            Found::NotYet => Step::NotYet,
-            Found::End => Step::End,
+    pub async fn next(&mut self) -> Result<TailStep<'_>, TailError> {
+        let before = self.cursor.sequence;
+        let found = self.find().await?;
+        assert!(self.cursor.sequence >= before, "a log is read forward");
+        if let Found::Missing(missing) = &found {
+            assert!(missing.from <= missing.to, "a gap has sequences");
+        }
+        Ok(match found {
+            Found::Batch => TailStep::Batch(self.given()),
+            Found::Missing(missing) => TailStep::Missing(missing),
+            Found::NotYet => TailStep::NotYet,
+            Found::End => TailStep::End,
         })
     }
 
@@ -194,14 +151,5 @@ impl<S: Source> LogTail<S> {
             sequence,
             why,
         })
-    }
-}
-
-/// A segment cannot be read.
-pub(super) fn unreadable(entry: &SegmentEntry, errno: Errno) -> TailError {
-    let file = NumberedFile::Segment(entry.file);
-    match errno {
-        Errno::ENOENT => TailError::Lost(file),
-        errno => TailError::Unreadable(file.to_string(), errno),
     }
 }

@@ -1,13 +1,13 @@
 //! What lies behind the last batch that counts, for a reader that will not ask again: damage there must not look like the end.
 //! The judgement is that of a start ([`crate::wal::scan`]).
 
-use super::reader::unreadable;
+use super::standing::unreadable;
 use super::{LogTail, Source, TailDamage, TailError, read_manifest};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::LogEntry;
 use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::record::ErasedBody;
-use crate::wal::scan::{LogSource, Verdict, read_log};
+use crate::wal::scan::{LogSource, LogVerdict, read_log};
 use std::sync::Arc;
 
 /// How often the end of a log in use is read before damage is believed.
@@ -70,24 +70,24 @@ impl<S: Source> LogTail<S> {
     }
 }
 
-fn verdict(log: &LogEntry, verdict: &Verdict) -> Result<(), TailError> {
+fn verdict(log: &LogEntry, verdict: &LogVerdict) -> Result<(), TailError> {
     let file = |ordinal| {
         let entry = log.segment(ordinal);
         NumberedFile::Segment(entry.map_or(0, |entry| entry.file))
     };
     Err(match *verdict {
-        Verdict::Whole | Verdict::TornTail { .. } => return Ok(()),
-        Verdict::Damage(damage) => TailError::Damage(TailDamage {
+        LogVerdict::Whole | LogVerdict::TornTail { .. } => return Ok(()),
+        LogVerdict::Damage(damage) => TailError::Damage(TailDamage {
             file: file(damage.ordinal),
             offset: damage.offset,
             log: log.id,
             sequence: damage.expected,
             why: damage.why,
         }),
-        Verdict::Unreadable { ordinal, errno } => {
+        LogVerdict::Unreadable { ordinal, errno } => {
             TailError::Unreadable(file(ordinal).to_string(), errno)
         }
-        Verdict::Unsupported { ordinal, what, .. } => TailError::Newer(file(ordinal), what),
-        Verdict::StaleManifest { ordinal, .. } => TailError::StaleManifest(file(ordinal)),
+        LogVerdict::Unsupported { ordinal, what, .. } => TailError::Newer(file(ordinal), what),
+        LogVerdict::StaleManifest { ordinal, .. } => TailError::StaleManifest(file(ordinal)),
     })
 }

@@ -1,6 +1,6 @@
 //! The step from batch to batch within a segment: which batch must come next, whether it is there whole, and whether it counts.
 
-use super::reader::{Depth, Found, LogTail, Standing, unreadable};
+use super::standing::{Depth, Found, LogTail, Standing, unreadable};
 use super::{Missing, Source, TailError, WhyMissing};
 use crate::wal::batch::{BatchFault, BatchHeader, read_batch_with, read_index};
 use crate::wal::buffer::BLOCK_BYTES;

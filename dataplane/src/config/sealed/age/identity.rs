@@ -1,28 +1,22 @@
 //! Identities and recipients of age: X25519 keys and their texts. A private key is wiped when it is dropped and never shown.
 
 use super::AgeError;
+use super::file_key::{FILE_KEY_BYTES, FileKey, derive};
 use super::stanza::Stanza;
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32, Hrp};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use curve25519_dalek::MontgomeryPoint;
-use hkdf::Hkdf;
-use sha2::Sha256;
 use std::fmt;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// Bytes of the key that all recipients of a file get.
-pub(super) const FILE_KEY_BYTES: usize = 16;
 /// Bytes of an authentication tag.
 const TAG_BYTES: usize = 16;
 const INFO: &[u8] = b"age-encryption.org/v1/X25519";
 const RECIPIENT: Hrp = Hrp::parse_unchecked("age");
 const IDENTITY: Hrp = Hrp::parse_unchecked("age-secret-key-");
-
-/// The key that all recipients of a file get.
-pub(super) type FileKey = Zeroizing<[u8; FILE_KEY_BYTES]>;
 
 /// Whom a file is encrypted to: an X25519 public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,15 +115,6 @@ fn wrapping(shared: &[u8; 32], share: &[u8; 32], recipient: Recipient) -> ChaCha
     salt[..32].copy_from_slice(share);
     salt[32..].copy_from_slice(&recipient.0);
     ChaCha20Poly1305::new(&(*derive(shared, &salt, INFO)).into())
-}
-
-/// HKDF with SHA-256: 32 bytes.
-pub(super) fn derive(secret: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut derived = Zeroizing::new([0; 32]);
-    match Hkdf::<Sha256>::new(Some(salt), secret).expand(info, &mut derived[..]) {
-        Ok(()) => derived,
-        Err(error) => unreachable!("32 bytes are one block: {error}"),
-    }
 }
 
 /// The 32 bytes of a text. No copy of them is made on the heap.

@@ -2,6 +2,7 @@
 //! none is read or written here, and passphrases, plugins and SSH keys are none of its kinds.
 
 mod armor;
+mod file_key;
 mod identity;
 mod stanza;
 mod stream;
@@ -9,7 +10,7 @@ mod stream;
 pub use identity::{Identity, Recipient};
 pub(super) use stanza::MAGIC;
 
-use identity::{FILE_KEY_BYTES, FileKey};
+use file_key::{FILE_KEY_BYTES, FileKey};
 use stanza::{Header, printable};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -119,7 +120,7 @@ fn file_key(header: &Header<'_>, identities: &[Identity]) -> Result<FileKey, Age
 /// # Errors
 /// There are no random bytes.
 pub fn seal(plain: &[u8], recipients: &[Recipient]) -> Result<String, AgeError> {
-    assert!(!recipients.is_empty(), "a file is for somebody");
+    assert!(!recipients.is_empty(), "a file has a recipient");
     let file_key: FileKey = random::<FILE_KEY_BYTES>()?;
     let wrap = |recipient: &Recipient| Ok(recipient.wrap(&file_key, &random()?));
     let wrapped = recipients.iter().map(wrap).collect::<Result<Vec<_>, _>>()?;

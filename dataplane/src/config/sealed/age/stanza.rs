@@ -2,7 +2,7 @@
 //! key.
 
 use super::AgeError;
-use super::identity::{FILE_KEY_BYTES, FileKey, derive};
+use super::file_key::{FILE_KEY_BYTES, FileKey, derive};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};

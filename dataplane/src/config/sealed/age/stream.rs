@@ -2,7 +2,7 @@
 //! plaintext in memory, which is wiped when it is dropped.
 
 use super::AgeError;
-use super::identity::{FileKey, derive};
+use super::file_key::{FileKey, derive};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use zeroize::Zeroizing;

@@ -11,7 +11,7 @@ use crate::dedup::slice::reader::view_whole;
 use crate::dedup::slice::{SliceMeta, SliceView, SliceWriter, verify_whole};
 use crate::io::FileId;
 use crate::wal::buffer::BLOCK_BYTES;
-use flk_contract::verify::ParamsVersion;
+use flk_contract::params::ParamsVersion;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 

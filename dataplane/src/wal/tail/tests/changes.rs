@@ -38,7 +38,7 @@ fn damage_is_named_and_after_a_quarantine_reading_goes_on_behind_the_gap() {
     let second = &world.durable[1];
     disk.change(0, |file| file[second.offset + 300] ^= 1);
     let mut tail = reader(&disk);
-    let Step::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() else {
+    let TailStep::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() else {
         panic!("the first batch is whole")
     };
     assert_eq!(batch.header.fields.sequence, at(1));
@@ -110,7 +110,7 @@ fn a_reader_goes_on_with_its_cursor_where_segments_are_packed_below_it() {
                 let mut tail = LogTail::new(&disk, arc(disk.manifest()), cursor, depth);
                 for _ in 0..taken {
                     let step = run_ready(tail.next()).unwrap().unwrap();
-                    assert!(matches!(step, Step::Batch(_)));
+                    assert!(matches!(step, TailStep::Batch(_)));
                 }
                 pack_on(&disk, &world);
                 assert_eq!(
@@ -122,7 +122,7 @@ fn a_reader_goes_on_with_its_cursor_where_segments_are_packed_below_it() {
                     tail = LogTail::new(&disk, arc(disk.manifest()), tail.cursor(), depth);
                 }
                 let mut sequences = Vec::new();
-                while let Step::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
+                while let TailStep::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
                     sequences.push(batch.header.fields.sequence.counter());
                 }
                 assert_eq!(sequences, all.sequences()[taken..], "{depth:?} {taken}");
@@ -216,7 +216,7 @@ fn a_log_of_another_incarnation_is_not_the_one_that_was_asked_for() {
     };
     let mut tail = LogTail::new(&disk, manifest, cursor, Depth::Whole);
     let step = run_ready(tail.next()).unwrap().unwrap();
-    assert!(matches!(step, Step::End));
+    assert!(matches!(step, TailStep::End));
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn the_name_of_a_range_is_the_hash_of_what_its_batches_state() {
     let disk = Disk::of(&three_segments());
     let mut tail = reader(&disk);
     let mut stated = Vec::new();
-    while let Step::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
+    while let TailStep::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
         let header = batch.header;
         stated.extend(header.fields.sequence.0.to_le_bytes());
         stated.extend(header.index_bytes.to_le_bytes());
@@ -260,7 +260,7 @@ fn a_named_file_that_is_gone_is_an_error_unless_the_manifest_has_changed() {
     disk.remove(1);
     let error = loop {
         match run_ready(tail.next()).unwrap() {
-            Ok(Step::Batch(_)) => {}
+            Ok(TailStep::Batch(_)) => {}
             Ok(other) => panic!("{other:?}"),
             Err(error) => break error,
         }
@@ -358,7 +358,7 @@ fn lists_of_erased_bodies_are_found_wherever_they_stand() {
     assert_eq!(found, Ok(BTreeSet::from([erased])));
     tail.know_erased(arc(found.unwrap()));
     let mut sequences = Vec::new();
-    while let Step::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
+    while let TailStep::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
         sequences.push(batch.header.fields.sequence.counter());
     }
     assert_eq!(sequences, [1, 2, 3]);
@@ -378,7 +378,7 @@ fn an_erased_body_is_no_damage_once_a_list_names_it_and_the_name_of_the_range_st
     assert!(matches!(read_on(&mut tail), Err(TailError::Damage(_))));
     tail.know_erased(arc(BTreeSet::from([ErasedBody { log: LOG, body }])));
     let mut name = RangeName::new(&tail.cursor());
-    let Step::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() else {
+    let TailStep::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() else {
         panic!("the second batch is whole")
     };
     assert_eq!(batch.body_at(0), None, "its bytes are gone");
@@ -390,7 +390,7 @@ fn an_erased_body_is_no_damage_once_a_list_names_it_and_the_name_of_the_range_st
     let cursor = Cursor::beginning(&manifest.logs[0]);
     let mut by_index = LogTail::new(&disk, manifest, cursor, Depth::Index);
     let mut name = RangeName::new(&cursor);
-    while let Step::Batch(batch) = run_ready(by_index.next()).unwrap().unwrap() {
+    while let TailStep::Batch(batch) = run_ready(by_index.next()).unwrap().unwrap() {
         name.push(&batch);
     }
     assert_eq!(name.digest(), before, "the flag is no part of it");

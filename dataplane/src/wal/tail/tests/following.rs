@@ -97,8 +97,8 @@ proptest! {
         let mut batches = Vec::new();
         let ended = loop {
             match run_ready(tail.next()).unwrap() {
-                Ok(super::Step::Batch(batch)) => batches.push(super::given(&batch)),
-                Ok(super::Step::NotYet) => break run_ready(tail.check_rest()).unwrap(),
+                Ok(super::TailStep::Batch(batch)) => batches.push(super::given(&batch)),
+                Ok(super::TailStep::NotYet) => break run_ready(tail.check_rest()).unwrap(),
                 Ok(other) => panic!("{other:?}"),
                 Err(error) => break Err(error),
             }

@@ -51,10 +51,10 @@ fn read_on(tail: &mut LogTail<&Disk>) -> Result<Read, TailError> {
     let mut read = Read::default();
     loop {
         match run_ready(tail.next()).unwrap()? {
-            Step::Batch(batch) => read.batches.push(given(&batch)),
-            Step::Missing(missing) => read.missing.push(missing),
-            Step::NotYet => return Ok(read),
-            Step::End => {
+            TailStep::Batch(batch) => read.batches.push(given(&batch)),
+            TailStep::Missing(missing) => read.missing.push(missing),
+            TailStep::NotYet => return Ok(read),
+            TailStep::End => {
                 read.has_ended = true;
                 return Ok(read);
             }
@@ -70,7 +70,7 @@ fn read_all(disk: &Disk) -> Result<Read, TailError> {
 fn name_of(disk: &Disk) -> [u8; 32] {
     let mut tail = reader(disk);
     let mut name = RangeName::new(&tail.cursor());
-    while let Step::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
+    while let TailStep::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
         name.push(&batch);
     }
     name.digest()

@@ -1,21 +1,20 @@
 //! The lines of one batch: where each record is, what became of it, and the text of the answer. It never looks into a record,
 //! and it never decides what a record is answered or when the answer may leave.
 
+use super::answer::{Answer, Refusal};
 use crate::dedup::Decided;
 use crate::http::{BatchCounts, Problem, respond};
 use crate::planted::{Bug, planted};
-use crate::shard::answer::{Answer, Refusal};
 use crate::wal::name::Sequence;
 
 /// Most bytes of the text of one line of an answer; a test compares it with the largest ones.
-pub(in crate::shard) const LINE_TEXT_BYTES_MAX: usize = 512;
+pub(super) const LINE_TEXT_BYTES_MAX: usize = 512;
 
 /// Memory that the answer of one line may take.
-pub(in crate::shard) const LINE_REPLY_BYTES: usize = size_of::<Line>() + LINE_TEXT_BYTES_MAX;
+pub(super) const LINE_REPLY_BYTES: usize = size_of::<Line>() + LINE_TEXT_BYTES_MAX;
 
 /// Writes the text of an outcome in place of another, and gives its status.
-pub(in crate::shard) type OutcomeText<'a> =
-    &'a mut dyn FnMut(&Decided, &[u8; 32], &mut Vec<u8>) -> u16;
+pub(super) type OutcomeText<'a> = &'a mut dyn FnMut(&Decided, &[u8; 32], &mut Vec<u8>) -> u16;
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +31,7 @@ enum Line {
 
 /// A record that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shard) struct NextRecord {
+pub(super) struct NextRecord {
     /// Its line, from 1.
     pub line: u16,
     /// Where it begins in the body.
@@ -45,7 +44,7 @@ pub(in crate::shard) struct NextRecord {
 
 /// A batch whose answer has not left. Cursors: `rendered <= next <= lines.len()`.
 #[derive(Debug)]
-pub(in crate::shard) struct Batch {
+pub(super) struct Batch {
     lines: Vec<Line>,
     /// The first line that waits.
     next: usize,
@@ -68,20 +67,20 @@ pub(in crate::shard) struct Batch {
 }
 
 /// How many lines a body has: what stands behind the last line feed is one, unless it is nothing.
-pub(in crate::shard) fn count_lines(body: &[u8]) -> usize {
+pub(super) fn count_lines(body: &[u8]) -> usize {
     let is_cut = body.last().is_some_and(|&last| last != b'\n');
     memchr::memchr_iter(b'\n', body).count() + usize::from(is_cut)
 }
 
 /// Memory that the answer to a batch of so many lines may take.
-pub(in crate::shard) const fn reply_bytes(lines_count: usize) -> usize {
+pub(super) const fn reply_bytes(lines_count: usize) -> usize {
     size_of::<Batch>() + lines_count * LINE_REPLY_BYTES
 }
 
 impl Batch {
     /// Finds the records of a body of so many lines. A line ends with LF or CRLF; one without anything before that has no
     /// record.
-    pub(in crate::shard) fn read(body: &[u8], lines_count: usize) -> Batch {
+    pub(super) fn read(body: &[u8], lines_count: usize) -> Batch {
         let mut lines = Vec::with_capacity(lines_count);
         let mut start = 0;
         let ends = memchr::memchr_iter(b'\n', body).chain([body.len()]);
@@ -113,19 +112,19 @@ impl Batch {
     }
 
     /// How many records it has.
-    pub(in crate::shard) fn records_count(&self) -> usize {
+    pub(super) fn records_count(&self) -> usize {
         let is_record = |line: &&Line| !matches!(line, Line::Empty);
         self.lines.iter().filter(is_record).count()
     }
 
     /// How many lines it has.
-    pub(in crate::shard) fn lines_count(&self) -> usize {
+    pub(super) fn lines_count(&self) -> usize {
         self.lines.len()
     }
 
     /// The record that comes next into the log; `None`: no line waits. Those that are too large for a record are answered on
     /// the way.
-    pub(in crate::shard) fn next_record(&mut self, record_bytes_max: u64) -> Option<NextRecord> {
+    pub(super) fn next_record(&mut self, record_bytes_max: u64) -> Option<NextRecord> {
         while let Some(line) = self.lines.get_mut(self.next) {
             if let Line::Waits { start, end } = *line {
                 let bytes = end - start;
@@ -146,7 +145,7 @@ impl Batch {
     }
 
     /// The record that comes next goes into the log in this turn, or is refused for a limit.
-    pub(in crate::shard) fn take_next(&mut self) {
+    pub(super) fn take_next(&mut self) {
         self.lines[self.next] = Line::InFlight;
         self.next += 1;
         self.unanswered += 1;
@@ -154,7 +153,7 @@ impl Batch {
     }
 
     /// Answers all lines that wait; how many there were.
-    pub(in crate::shard) fn refuse_rest(&mut self, refusal: Refusal) -> u64 {
+    pub(super) fn refuse_rest(&mut self, refusal: Refusal) -> u64 {
         let mut refused_count = 0;
         for line in &mut self.lines[self.next..] {
             if let Line::Waits { .. } = line {
@@ -167,7 +166,7 @@ impl Batch {
     }
 
     /// A line has an answer, or gets another one at its deadline. Whether all lines have.
-    pub(in crate::shard) fn answer(&mut self, line: u16, answer: Answer, needs: Sequence) -> bool {
+    pub(super) fn answer(&mut self, line: u16, answer: Answer, needs: Sequence) -> bool {
         let line = &mut self.lines[usize::from(line) - 1];
         match line {
             Line::InFlight => self.unanswered -= 1,
@@ -180,7 +179,7 @@ impl Batch {
     }
 
     /// Whether a line has no answer that may leave: none at all, or one that waits for the log.
-    pub(in crate::shard) fn is_unanswerable(&self, line: u16, durable: Option<Sequence>) -> bool {
+    pub(super) fn is_unanswerable(&self, line: u16, durable: Option<Sequence>) -> bool {
         match self.lines[usize::from(line) - 1] {
             Line::Waits { .. } | Line::InFlight => true,
             Line::Answered { needs, .. } => durable.is_none_or(|durable| needs > durable),
@@ -189,12 +188,12 @@ impl Batch {
     }
 
     /// Whether each record has its answer.
-    pub(in crate::shard) fn is_answered(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         self.next == self.lines.len() && self.unanswered == 0
     }
 
     /// What the answer promises of the log: everything that any line of it does.
-    pub(in crate::shard) fn needs(&mut self) -> Sequence {
+    pub(super) fn needs(&mut self) -> Sequence {
         let lines = &self.lines;
         *self.needs.get_or_insert_with(|| {
             let mut needs = lines.iter().filter_map(|line| match line {
@@ -209,7 +208,7 @@ impl Batch {
     }
 
     /// Writes the text of further lines, at most so many, and gives their statuses to `answered`. Whether all are written.
-    pub(in crate::shard) fn render(
+    pub(super) fn render(
         &mut self,
         lines_max: usize,
         outcome: OutcomeText<'_>,
@@ -217,6 +216,7 @@ impl Batch {
         mut answered: impl FnMut(u16),
     ) -> bool {
         if self.rendered == 0 {
+            #[cfg(feature = "planted-bugs")]
             self.swap_if_planted();
             self.text
                 .reserve_exact(self.lines.len() * LINE_TEXT_BYTES_MAX);
@@ -239,11 +239,12 @@ impl Batch {
     }
 
     /// What is to be sent, when all is written.
-    pub(in crate::shard) fn rendered(&self) -> (BatchCounts, &[u8]) {
+    pub(super) fn rendered(&self) -> (BatchCounts, &[u8]) {
         (self.counts, &self.text)
     }
 
     /// The mistake of [`Bug::BatchLinesSwapped`]: the first two answers of a batch change places.
+    #[cfg(feature = "planted-bugs")]
     fn swap_if_planted(&mut self) {
         if planted(Bug::BatchLinesSwapped)
             && let [first, second, ..] = &mut self.lines[..]
