@@ -44,6 +44,13 @@ def lay(directory, files):
         shutil.rmtree(directory / old)
 
 
+def free_port():
+    """A port of this host that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Pod:
     """The first pod of a render, below a directory."""
 
@@ -55,9 +62,7 @@ class Pod:
         self.lacks = lacks
         self.change = change or {}
         self.processes = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         (self.root / "var/lib/flk").mkdir(parents=True)
         mounts = {it["name"]: it["mountPath"] for it in self.spec["containers"][0]["volumeMounts"]}
         for volume in self.spec["volumes"]:
