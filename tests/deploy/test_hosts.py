@@ -141,9 +141,12 @@ class Seccomp(unittest.TestCase):
             root = Path(directory, "pod")
             root.mkdir()
             it = pod.Pod(root)
-            for path in (directory, *Path(directory).rglob("*")):
-                os.chown(path, 1000, 1000, follow_symlinks=False)
-            os.chmod(directory, 0o755)
+            # as the kubelet leaves volumes with an fsGroup: root's, and the group's
+            for path in root.rglob("*"):
+                os.chown(path, 0, 1000, follow_symlinks=False)
+            os.chmod(it.at("/var/lib/flk"), 0o2775)
+            for path in (directory, root):
+                os.chmod(path, 0o755)
             Path(directory, "rootfs").mkdir()
             spec, path = self.spec(directory, profile, str(root))
             process = it.spec["containers"][container]
