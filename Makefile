@@ -287,6 +287,10 @@ endif
 
 -include tests/powercut/Makefile.inc
 
+# ---- what is installed: `test-deploy` and `deploy-golden` ------------------------------------------------------------
+
+-include tests/deploy/Makefile.inc
+
 .PHONY: clean
 clean: ## remove what was built; data and downloaded tools stay
 	$(CARGO) clean

@@ -1,0 +1,36 @@
+{{/* What no schema can say: values that do not go together. Each message names the value to change. */}}
+{{- define "flk.validate" -}}
+{{- $values := .Values -}}
+{{- $traces := $values.config.traces -}}
+{{- if and $values.networkPolicy.enabled (or $traces.otlp_endpoint $traces.otlp_traces_endpoint) (not $values.networkPolicy.egress) -}}
+{{- fail "config.traces names a collector, and networkPolicy.egress lets no connection out: add a rule to networkPolicy.egress" -}}
+{{- end -}}
+{{- $pdb := $values.podDisruptionBudget -}}
+{{- $replicas := include "flk.replicas" . | int -}}
+{{- if and $pdb.enabled (ge (int $pdb.minAvailable) $replicas) -}}
+{{- $name := ternary "autoscaling.minReplicas" "replicaCount" $values.autoscaling.enabled -}}
+{{- fail (printf "podDisruptionBudget.minAvailable is %d and %s %d: no pod could ever be evicted; lower minAvailable below %s, or set podDisruptionBudget.enabled=false" (int $pdb.minAvailable) $name $replicas $name) -}}
+{{- end -}}
+{{- $scale := $values.autoscaling -}}
+{{- if and $scale.enabled (gt (int $scale.minReplicas) (int $scale.maxReplicas)) -}}
+{{- fail (printf "autoscaling.minReplicas is %d and maxReplicas %d: minReplicas must not be above maxReplicas" (int $scale.minReplicas) (int $scale.maxReplicas)) -}}
+{{- end -}}
+{{- $memory := include "flk.bytes" (include "flk.memory" .) | int64 -}}
+{{- $needed := include "flk.memoryNeeded" . | int64 -}}
+{{- if lt $memory $needed -}}
+{{- $name := ternary "resources.memory" "resources.unpinned.limits.memory" (eq $values.resources.profile "pinned") -}}
+{{- fail (printf "%s is %s, and capacity.recordsPerSecond=%d with config.dedup.ttl needs %dMi: raise it, or lower capacity.recordsPerSecond, config.dedup.ttl or config.dedup.memory_max" $name (include "flk.memory" .) (int64 $values.capacity.recordsPerSecond) (add (div $needed 1048576) 1)) -}}
+{{- end -}}
+{{- if and (eq $values.seccomp.type "RuntimeDefault") (eq ($values.config.process.driver | default "auto") "uring") -}}
+{{- fail "config.process.driver=uring does not start under seccomp.type=RuntimeDefault, which refuses io_uring: set seccomp.type=Localhost, or driver=auto" -}}
+{{- end -}}
+{{- if and $values.ingress.enabled (not $values.ingress.host) -}}
+{{- fail "ingress.enabled needs ingress.host" -}}
+{{- end -}}
+{{- if and $values.control.scrapeTokenSecret (not $values.control.tokensSecret) -}}
+{{- fail "control.scrapeTokenSecret needs control.tokensSecret: without tokens the admin API is reached from its own pod only" -}}
+{{- end -}}
+{{- if and $values.control.tokensSecret (not $values.control.enabled) -}}
+{{- fail "control.tokensSecret needs control.enabled=true" -}}
+{{- end -}}
+{{- end -}}
