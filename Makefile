@@ -29,7 +29,7 @@ TEST_NUMBERS ?= 5000
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- what a machine needs -------------------------------------------------------------------------------------------
 
@@ -40,6 +40,7 @@ APT_NEEDED := $(strip \
 	$(if $(shell command -v cmake),,cmake) \
 	$(if $(shell command -v git),,git) \
 	$(if $(shell command -v age),,age) \
+	$(if $(shell command -v valgrind),,valgrind) \
 	$(if $(shell command -v python3),,python3) \
 	$(if $(shell python3 -c 'import ensurepip, venv' 2>/dev/null && echo yes),,python3-venv))
 
@@ -238,9 +239,26 @@ replay-speed: ## how many stored bodies flk wal replay judges per second of a CP
 bench-floor: bench-build ## the floor alone: what loopback HTTP costs on this machine
 	target/release/flk-bench-quick --only floor $(BENCH_ARGS)
 
+INSTRUCTIONS := $(CARGO) run --release --locked -p flk-bench-stages --
+INSTRUCTIONS_TABLE := profiles/instructions.tsv
+
 .PHONY: instructions
-instructions: ## instructions per request in a shard, new and duplicate, counted by valgrind: exact on a busy machine, too
-	$(CARGO) run --release --locked -p flk-dataplane --example record_path
+instructions: setup ## instructions per record, of the record path and of each stage, within 2 % of profiles/instructions.tsv: exact on a busy machine
+	$(INSTRUCTIONS) check $(INSTRUCTIONS_TABLE)
+
+.PHONY: instructions-accept
+instructions-accept: setup ## count them and write profiles/instructions.tsv anew; the commit says what the difference is for
+	$(INSTRUCTIONS) accept $(INSTRUCTIONS_TABLE)
+
+.PHONY: bench-stages
+bench-stages: ## times of the record path, of each stage, and of what decisions were made between; pages below target/criterion (BENCH_ARGS=stage/parse)
+	$(CARGO) bench --locked -p flk-bench-stages --features benches -- $(BENCH_ARGS)
+
+# Where `make bench-flush` writes: a directory on the disk that is asked about.
+DIRECTORY ?= target
+.PHONY: bench-flush
+bench-flush: ## what makes a log write durable, nine ways, on the disk of a directory (DIRECTORY=target)
+	$(CARGO) run --release --locked -p flk-dataplane --example flush_method -- --directory $(DIRECTORY) $(BENCH_ARGS)
 
 # ---- lint -----------------------------------------------------------------------------------------------------------
 
@@ -254,7 +272,7 @@ lint-fmt:
 
 .PHONY: lint-clippy
 lint-clippy:
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features flk-bench-stages/benches --locked -- -D warnings
 	$(CARGO) clippy -p flk-dataplane --all-targets --features sim,planted-bugs --locked -- -D warnings
 
 .PHONY: lint-doc

@@ -5,8 +5,9 @@
 //! `cargo run --release -p flk-dataplane --example flush_method -- --directory DIR [--seconds-per-round S] [--rounds N]`
 
 use flk_dataplane::wal::buffer::Blocks;
-use io_uring::{IoUring, opcode, types};
+use io_uring::{IoUring, opcode, squeue, types};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::ReadWriteFlags;
 use std::error::Error;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -14,20 +15,70 @@ use std::time::{Duration, Instant};
 
 const FILE_BYTES: u64 = 64 << 20;
 
+/// Whether the page cache is bypassed.
 #[derive(Clone, Copy, PartialEq)]
-enum Method {
-    DirectDsync,
-    DirectDsyncUring,
-    DirectThenSync,
-    BufferedThenSync,
+enum Cache {
+    Direct,
+    Buffered,
 }
 
-const METHODS: [(Method, &str); 4] = [
-    (Method::DirectDsync, "O_DIRECT + O_DSYNC"),
-    (Method::DirectDsyncUring, "O_DIRECT + O_DSYNC by io_uring"),
-    (Method::DirectThenSync, "O_DIRECT, fdatasync"),
-    (Method::BufferedThenSync, "buffered, fdatasync"),
+/// What makes the write durable.
+#[derive(Clone, Copy, PartialEq)]
+enum Flush {
+    /// The file is opened with O_DSYNC.
+    Dsync,
+    /// The same, written by io_uring.
+    DsyncUring,
+    /// The write itself says so.
+    WriteDsync,
+    /// A call behind the write.
+    Fdatasync,
+    /// The same, with all metadata.
+    Fsync,
+    /// One submission to io_uring: the write, and behind it the sync.
+    LinkedUring,
+}
+
+#[derive(Clone, Copy)]
+struct Method {
+    cache: Cache,
+    flush: Flush,
+    name: &'static str,
+}
+
+const METHODS: [Method; 9] = [
+    Method::of(Cache::Direct, Flush::Dsync, "O_DIRECT + O_DSYNC"),
+    Method::of(
+        Cache::Direct,
+        Flush::DsyncUring,
+        "O_DIRECT + O_DSYNC by io_uring",
+    ),
+    Method::of(
+        Cache::Direct,
+        Flush::WriteDsync,
+        "O_DIRECT, pwritev2 with RWF_DSYNC",
+    ),
+    Method::of(Cache::Direct, Flush::Fdatasync, "O_DIRECT, fdatasync"),
+    Method::of(Cache::Direct, Flush::Fsync, "O_DIRECT, fsync"),
+    Method::of(
+        Cache::Direct,
+        Flush::LinkedUring,
+        "O_DIRECT, fdatasync linked by io_uring",
+    ),
+    Method::of(Cache::Buffered, Flush::Dsync, "buffered, O_DSYNC"),
+    Method::of(Cache::Buffered, Flush::Fdatasync, "buffered, fdatasync"),
+    Method::of(
+        Cache::Buffered,
+        Flush::LinkedUring,
+        "buffered, fdatasync linked by io_uring",
+    ),
 ];
+
+impl Method {
+    const fn of(cache: Cache, flush: Flush, name: &'static str) -> Method {
+        Method { cache, flush, name }
+    }
+}
 
 struct Round {
     per_s: f64,
@@ -37,11 +88,9 @@ struct Round {
 
 fn open(path: &PathBuf, method: Method) -> Result<OwnedFd, Box<dyn Error>> {
     let mut flags = OFlags::RDWR | OFlags::CLOEXEC;
-    flags.set(OFlags::DIRECT, method != Method::BufferedThenSync);
-    flags.set(
-        OFlags::DSYNC,
-        matches!(method, Method::DirectDsync | Method::DirectDsyncUring),
-    );
+    flags.set(OFlags::DIRECT, method.cache == Cache::Direct);
+    let dsync = matches!(method.flush, Flush::Dsync | Flush::DsyncUring);
+    flags.set(OFlags::DSYNC, dsync);
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
@@ -52,26 +101,63 @@ fn prepare(path: &PathBuf) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Writes, and syncs behind it where that is asked for, in one submission.
 #[allow(unsafe_code)]
 fn write_by_uring(
     ring: &mut IoUring,
     file: &OwnedFd,
     blocks: &Blocks,
     offset: u64,
+    syncs: bool,
+) -> Result<usize, Box<dyn Error>> {
+    let file = types::Fd(file.as_raw_fd());
+    let bytes = blocks.bytes();
+    let mut write = opcode::Write::new(file, bytes.as_ptr(), bytes.len() as u32)
+        .offset(offset)
+        .build();
+    let datasync = types::FsyncFlags::DATASYNC;
+    let sync = opcode::Fsync::new(file).flags(datasync).build();
+    if syncs {
+        write = write.flags(squeue::Flags::IO_LINK);
+        // SAFETY: the blocks outlive the operation, which is waited for right here; a sync points to no memory.
+        unsafe { ring.submission().push_multiple(&[write, sync])? };
+    } else {
+        // SAFETY: as above.
+        unsafe { ring.submission().push(&write)? };
+    }
+    ring.submit_and_wait(1 + usize::from(syncs))?;
+    let mut written = 0;
+    for done in ring.completion() {
+        let bytes = usize::try_from(done.result());
+        written += bytes.map_err(|_| format!("write or sync: {}", done.result()))?;
+    }
+    Ok(written)
+}
+
+/// One durable write; how many bytes it took.
+fn write(
+    flush: Flush,
+    ring: &mut IoUring,
+    file: &OwnedFd,
+    blocks: &Blocks,
+    offset: u64,
 ) -> Result<usize, Box<dyn Error>> {
     let bytes = blocks.bytes();
-    let entry = opcode::Write::new(
-        types::Fd(file.as_raw_fd()),
-        bytes.as_ptr(),
-        bytes.len() as u32,
-    )
-    .offset(offset)
-    .build();
-    // SAFETY: the blocks outlive the operation, which is waited for right here.
-    unsafe { ring.submission().push(&entry)? };
-    ring.submit_and_wait(1)?;
-    let done = ring.completion().next().ok_or("no completion")?;
-    Ok(usize::try_from(done.result()).map_err(|_| format!("write: {}", done.result()))?)
+    let written = match flush {
+        Flush::DsyncUring => write_by_uring(ring, file, blocks, offset, false)?,
+        Flush::LinkedUring => write_by_uring(ring, file, blocks, offset, true)?,
+        Flush::WriteDsync => {
+            let bytes = [std::io::IoSlice::new(bytes)];
+            rustix::io::pwritev2(file, &bytes, offset, ReadWriteFlags::DSYNC)?
+        }
+        Flush::Dsync | Flush::Fdatasync | Flush::Fsync => rustix::io::pwrite(file, bytes, offset)?,
+    };
+    match flush {
+        Flush::Fdatasync => rustix::fs::fdatasync(file)?,
+        Flush::Fsync => rustix::fs::fsync(file)?,
+        Flush::Dsync | Flush::DsyncUring | Flush::WriteDsync | Flush::LinkedUring => {}
+    }
+    Ok(written)
 }
 
 fn round(
@@ -93,14 +179,8 @@ fn round(
     let started = Instant::now();
     while started.elapsed() < time {
         let before = Instant::now();
-        let written = match method {
-            Method::DirectDsyncUring => write_by_uring(&mut ring, &file, &blocks, offset)?,
-            _ => rustix::io::pwrite(&file, blocks.bytes(), offset)?,
-        };
+        let written = write(method.flush, &mut ring, &file, &blocks, offset)?;
         assert_eq!(written, bytes, "short write");
-        if matches!(method, Method::DirectThenSync | Method::BufferedThenSync) {
-            rustix::fs::fdatasync(&file)?;
-        }
         latencies_us.push(before.elapsed().as_nanos() as f64 / 1e3);
         offset = (offset + bytes as u64) % FILE_BYTES;
     }
@@ -134,11 +214,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let bytes = kib << 10;
         let mut results: Vec<Vec<Round>> = METHODS.iter().map(|_| Vec::new()).collect();
         for _ in 0..rounds.max(1) {
-            for ((method, _), results) in METHODS.iter().zip(&mut results) {
+            for (method, results) in METHODS.iter().zip(&mut results) {
                 results.push(round(*method, &path, bytes, time)?);
             }
         }
-        for ((_, name), mut results) in METHODS.iter().zip(results) {
+        for (Method { name, .. }, mut results) in METHODS.iter().zip(results) {
             results.sort_by(|a, b| a.per_s.total_cmp(&b.per_s));
             let (low, high) = (results[0].per_s, results[results.len() - 1].per_s);
             let median = &results[results.len() / 2];

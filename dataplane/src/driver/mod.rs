@@ -126,6 +126,8 @@ pub trait StageProbe: Send {
     fn sleeps(&mut self, _until_us: u64) {}
     /// The thread has left its wait and takes a turn.
     fn wakes(&mut self, _now_us: u64) {}
+    /// The thread has entered the kernel through its ring so often since its last turn.
+    fn entered(&mut self, _count: u64) {}
     /// So many messages of other shards wait for the turn.
     fn messages(&mut self, _count: usize) {}
     /// A stage begins.

@@ -124,6 +124,10 @@ impl StageProbe for ShardProbe {
         self.pulse().set_due(now_us);
     }
 
+    fn entered(&mut self, count: u64) {
+        self.page().ring_entered.add(count);
+    }
+
     fn messages(&mut self, count: usize) {
         let page = self.page();
         page.mailbox.set(count as u64);

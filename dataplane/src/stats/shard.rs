@@ -165,6 +165,8 @@ pub struct ShardStats {
     pub turns: Cell,
     /// Times that the driver found more completions than its queue holds.
     pub completions_overflowed: Cell,
+    /// Times that the driver entered the kernel through its ring.
+    pub ring_entered: Cell,
     /// Framing, of a measured turn.
     pub frame_s: Histogram<StageTime>,
     /// Parsing, of a measured turn.

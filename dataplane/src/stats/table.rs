@@ -332,6 +332,7 @@ const SHARDS: &[Metric] = &[
     count("flk_connections_evicted_total", "Connections without a whole request, closed to make room for new ones.", |it| &it.connections_evicted),
     series("flk_proxy_headers_total", Kind::Counter, &["result"], "Headers of the PROXY protocol in front of connections: `taken` named the client, `without_address` named none; `missing` and `malformed` ended the connection of a trusted proxy; `refused` came from elsewhere, behind another one or with PROXY_PROTOCOL=off, and was answered 400.", series::proxy_headers),
     count("flk_turns_total", "Turns of all shards.", |it| &it.turns),
+    count("flk_uring_enters_total", "Times that a shard entered the kernel through io_uring, about once a turn; 0 under the portable driver.", |it| &it.ring_entered),
     count("flk_uring_cq_overflows_total", "Times that a shard found more completions than its completion queue holds; none is lost.", |it| &it.completions_overflowed),
     series("flk_shards", Kind::Gauge, &[], "Shards of this process.", series::shards),
     observed("flk_shard_stuck", Kind::Gauge, "1 while the shard has made no turn for more than 1 s although one is due; /readyz is 503 then.", |it| &it.stuck),

@@ -9,8 +9,12 @@ use crate::planted::{Bug, Point, pass, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
+
+/// File operations that may wait for the thread. Their memory is taken once, so that handing one over allocates nothing. A shard
+/// that has more waits until the thread takes one, which waits for nobody: the way back has no bound.
+const JOBS_WAITING_MAX: usize = 4096;
 
 /// A file operation.
 enum Job {
@@ -28,7 +32,7 @@ enum Done {
 
 /// The shard's side of its flush thread.
 pub(super) struct Flush {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
     /// Received from `done` while the shard looked whether it may sleep, and not delivered yet.
     peeked: Vec<Done>,
@@ -40,7 +44,7 @@ pub(super) struct Flush {
 impl Flush {
     /// Starts the thread; it rings the shard's doorbell after each operation.
     pub(super) fn start(shard: ShardId, bell: Arc<Doorbell>) -> Result<Flush, DriverError> {
-        let (jobs, todo) = channel::<Job>();
+        let (jobs, todo) = sync_channel::<Job>(JOBS_WAITING_MAX);
         let (ended, done) = channel();
         let thread = std::thread::Builder::new()
             .name(format!("flk-flush-{}", shard.0))

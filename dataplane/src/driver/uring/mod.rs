@@ -83,6 +83,7 @@ impl Uring {
             }
             let now = clock::now();
             self.handle.probe.wakes(now.mono_us);
+            self.handle.probe.entered(self.queue.take_entered());
             self.collect(now.mono_us, &mut inbox);
             next = machine.turn(&mut inbox, now, &mut self.handle, &mut outbox);
             self.handle.probe.turn_ends();

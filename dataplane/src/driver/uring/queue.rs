@@ -59,6 +59,8 @@ pub(super) struct Queue {
     ring: IoUring,
     /// Operations that the kernel has not finished. While there are any, the memory that they point to must stay.
     in_flight: usize,
+    /// Entries of the kernel that were not counted yet.
+    entered: u64,
     failure: Option<std::io::Error>,
 }
 
@@ -113,6 +115,7 @@ impl Queue {
         Ok(Queue {
             ring,
             in_flight: 0,
+            entered: 0,
             failure: None,
         })
     }
@@ -138,6 +141,11 @@ impl Queue {
     /// Registration calls.
     pub(super) fn submitter(&self) -> io_uring::Submitter<'_> {
         self.ring.submitter()
+    }
+
+    /// How often the kernel was entered since this was asked.
+    pub(super) fn take_entered(&mut self) -> u64 {
+        std::mem::take(&mut self.entered)
     }
 
     /// Number of operations in flight.
@@ -201,6 +209,7 @@ impl Queue {
         // SAFETY: the caller promised that the memory outlives the operation.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             // The queue is full: submit it. Nothing is reaped here; the kernel keeps completions that do not fit.
+            self.entered += 1;
             match self.ring.submit() {
                 Ok(_) => {}
                 Err(error) if is_transient(&error) => {}
@@ -218,6 +227,7 @@ impl Queue {
         if let Some(error) = self.failure.take() {
             return Err(DriverError::new(doing, error));
         }
+        self.entered += 1;
         let entered = if wait.is_zero() {
             self.ring
                 .submitter()
