@@ -279,6 +279,10 @@ endif
 
 -include tests/powercut/Makefile.inc
 
+# ---- load by other people's generators: `load`, `load-smoke`, `load-check`, `load-locust`, `load-tools` -----------------------------
+
+-include load/Makefile.inc
+
 .PHONY: clean
 clean: ## remove what was built; data and downloaded tools stay
 	$(CARGO) clean
