@@ -169,6 +169,7 @@ mod tests {
             PCS_VERIFY_CODES,
             PCS_SUBMIT_CODES,
             BENCH_CODES,
+            FIXTURES_CODES,
             KEYS_GENERATE_CODES,
             KEYS_LIST_CODES,
             KEYS_CHANGE_CODES,

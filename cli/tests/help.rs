@@ -50,7 +50,7 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 39] = [
+const KNOWN: [&str; 40] = [
     "archive run",
     "archive find",
     "archive list",
@@ -59,6 +59,7 @@ const KNOWN: [&str; 39] = [
     "backup list",
     "backup prune",
     "bench",
+    "bench fixtures",
     "restore",
     "up",
     "top",

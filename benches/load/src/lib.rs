@@ -4,6 +4,7 @@
 
 // What is sent, and when.
 pub mod arrivals;
+pub mod claims;
 pub mod mix;
 pub mod record;
 pub mod stock;

@@ -1,16 +1,16 @@
 //! Records of one run of `flk bench`: their ids are those of no other run, any key signs them, and a request is made from a
 //! template by writing what differs. It knows nothing of when something is sent.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use crate::claims::Regime;
 use crate::mix::{Kind, Order};
-use crate::stock::{
-    BUDGET, COH_STAR, D_HAT, EPOCH_BYTES, EPOCH_FIRST, HEX_BYTES, Named, R, body_text,
-};
+use crate::stock::{EPOCH_BYTES, EPOCH_FIRST, HEX_BYTES, Named, body_text};
 
 /// The base64 of 64 bytes, the longest signature.
 const SIG_BYTES_MAX: usize = 88;
@@ -30,33 +30,6 @@ pub struct Fields<'a> {
     pub pcs_id: &'a str,
     /// The shard of all records of the run.
     pub shard_id: &'a str,
-}
-
-/// The numbers that all records claim.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Claims {
-    /// D-hat.
-    pub d_hat: f64,
-    /// The budget.
-    pub budget: f64,
-    /// The coherence.
-    pub coh_star: f64,
-    /// The compressibility.
-    pub r: f64,
-}
-
-impl Claims {
-    /// Those of the template.
-    pub fn of_all() -> Claims {
-        // Constants of this crate, which a test compares with their texts.
-        let number = |text: &str| text.parse().unwrap_or(f64::NAN);
-        Claims {
-            d_hat: number(D_HAT),
-            budget: number(BUDGET),
-            coh_star: number(COH_STAR),
-            r: number(R),
-        }
-    }
 }
 
 /// A key.
@@ -131,6 +104,8 @@ pub struct Shape<'a> {
     pub body_bytes: usize,
     /// The shard of all records, which no other run has.
     pub shard_id: &'a str,
+    /// The regime of all records.
+    pub regime: Regime,
 }
 
 impl Recipe {
@@ -231,10 +206,16 @@ impl Recipe {
     pub fn write(&self, signed: &Signed, out: &mut Vec<u8>) {
         let order = signed.order;
         let at = self.form(order);
-        let form = &self.forms[at];
         let heads = &self.heads[usize::from(order.tenant).min(self.heads.len() - 1)];
         out.clear();
         out.extend_from_slice(&heads[at]);
+        self.write_body(signed, out);
+    }
+
+    /// Writes the body of a record behind what is there.
+    pub fn write_body(&self, signed: &Signed, out: &mut Vec<u8>) {
+        let order = signed.order;
+        let form = &self.forms[self.form(order)];
         let begin = out.len();
         out.extend_from_slice(&form.text);
         let body = &mut out[begin..];
@@ -250,6 +231,26 @@ impl Recipe {
             form.spoil(body, signed.epoch);
         }
     }
+
+    /// What all bodies by the first key have in common: the texts before, between and behind their [parts](Recipe::parts).
+    pub fn pieces(&self) -> [&[u8]; 5] {
+        let form = &self.forms[0];
+        let [a, b, c, d] = form.parts();
+        let text = &form.text;
+        [
+            &text[..a.start],
+            &text[a.end..b.start],
+            &text[b.end..c.start],
+            &text[c.end..d.start],
+            &text[d.end..],
+        ]
+    }
+
+    /// What a record by the first key has of its own, in the order of the body: id, epoch, Merkle root and signature.
+    pub fn parts<'a>(&self, signed: &'a Signed) -> [&'a [u8]; 4] {
+        let sig = &signed.sig[..self.forms[0].sig_bytes];
+        [&signed.pcs_id, &signed.epoch, &signed.merkle_root, sig]
+    }
 }
 
 impl Form {
@@ -262,7 +263,7 @@ impl Form {
             .map(|(it, n)| it.repeat(n))
             .collect();
         let texts = [&texts[0], &texts[1], &texts[2], &texts[3]].map(String::as_str);
-        let bare = body_text(shape.shard_id, texts, "");
+        let bare = body_text(shape.regime, shape.shard_id, texts, "");
         let further = match shape.body_bytes.saturating_sub(bare.len()) {
             0 => String::new(),
             missing => {
@@ -270,7 +271,7 @@ impl Form {
                 format!(r#","padding":"{padding}""#)
             }
         };
-        let text = body_text(shape.shard_id, texts, &further);
+        let text = body_text(shape.regime, shape.shard_id, texts, &further);
         let at = |mark: &str| text.find(mark).unwrap_or_default();
         Form {
             epoch_at: at(texts[0]),
@@ -281,6 +282,17 @@ impl Form {
             sig_bytes,
             text: text.into_bytes(),
         }
+    }
+
+    /// Where the parts stand.
+    fn parts(&self) -> [Range<usize>; 4] {
+        [
+            (self.pcs_id_at, HEX_BYTES),
+            (self.epoch_at, EPOCH_BYTES),
+            (self.merkle_root_at, HEX_BYTES),
+            (self.sig_at, self.sig_bytes),
+        ]
+        .map(|(at, bytes_count)| at..at + bytes_count)
     }
 
     /// Makes a body malformed: by turns JSON without its end, and a field out of its range.
@@ -326,6 +338,7 @@ pub(crate) mod tests {
             tenants: &tenants,
             body_bytes,
             shard_id: "run-1",
+            regime: Regime::Sticky,
         };
         Recipe::new(&shape, vec![vec![Arc::new(Plain(32)), Arc::new(Plain(64))]])
     }
@@ -400,15 +413,36 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn claims_are_those_of_the_template() {
-        let claims = Claims::of_all();
-        for (number, text) in [
-            (claims.d_hat, D_HAT),
-            (claims.budget, BUDGET),
-            (claims.coh_star, COH_STAR),
-            (claims.r, R),
-        ] {
-            assert_eq!(number.to_string(), text);
+    fn pieces_and_parts_are_a_body() {
+        let recipe = recipe(&[], 1_000);
+        for kind in [Kind::New, Kind::BadSignature] {
+            let signed = recipe.make(order(kind, 0, 0), 3);
+            let mut joined = recipe.pieces()[0].to_vec();
+            for (part, piece) in recipe.parts(&signed).iter().zip(&recipe.pieces()[1..]) {
+                joined.extend_from_slice(part);
+                joined.extend_from_slice(piece);
+            }
+            let mut body = b"before".to_vec();
+            recipe.write_body(&signed, &mut body);
+            assert_eq!(body, [b"before".as_slice(), &joined].concat());
+        }
+    }
+
+    #[test]
+    fn a_regime_is_that_of_the_body() {
+        for regime in Regime::ALL {
+            let shape = Shape {
+                authority: "h",
+                path: "/",
+                tenants: &[],
+                body_bytes: 0,
+                shard_id: "run-1",
+                regime,
+            };
+            let recipe = Recipe::new(&shape, vec![vec![Arc::new(Plain(32))]]);
+            let body = written(&recipe, order(Kind::New, 0, 0), 1).1;
+            let name = regime.name();
+            assert!(body.contains(&format!(r#""regime":"{name}""#)), "{body}");
         }
     }
 }

@@ -7,16 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use crate::claims::{Regime, STICKY};
+
 /// The shard of all records: as long as real ones are.
 const SHARD_ID: &str = "bench-shard-0001";
 /// All epochs have ten digits, so that all bodies are equally long.
 pub(crate) const EPOCH_FIRST: u64 = 1_000_000_000;
-
-/// The number texts of a record, in the form that is signed; the claims hold, so that each is accepted.
-pub(crate) const D_HAT: &str = "1.409123457";
-pub(crate) const BUDGET: &str = "0.422543205";
-pub(crate) const COH_STAR: &str = "0.731234567";
-pub(crate) const R: &str = "0.412345678";
 
 pub(crate) const EPOCH_BYTES: usize = 10;
 pub(crate) const HEX_BYTES: usize = 64;
@@ -193,15 +189,17 @@ impl Signed {
 
     /// The signed text: eight members in the order of their names, no spaces.
     fn payload(&self) -> Vec<u8> {
+        let claims = STICKY;
+        let (d_hat, budget, coh_star) = (claims.d_hat, claims.budget, claims.coh_star);
         [
-            format!(r#"{{"D_hat":{D_HAT},"budget":{BUDGET},"coh_star":{COH_STAR},"epoch":"#)
+            format!(r#"{{"D_hat":{d_hat},"budget":{budget},"coh_star":{coh_star},"epoch":"#)
                 .as_bytes(),
             &self.epoch,
             br#","merkle_root":""#,
             &self.merkle_root,
             br#"","pcs_id":""#,
             &self.pcs_id,
-            format!(r#"","r":{R},"shard_id":"{SHARD_ID}"}}"#).as_bytes(),
+            format!(r#"","r":{},"shard_id":"{SHARD_ID}"}}"#, claims.r).as_bytes(),
         ]
         .concat()
     }
@@ -251,7 +249,8 @@ impl Request {
         let epoch = "#".repeat(EPOCH_BYTES);
         let (pcs_id, merkle_root) = ("$".repeat(HEX_BYTES), "%".repeat(HEX_BYTES));
         let sig = "&".repeat(SIG_BYTES);
-        let body = body_text(SHARD_ID, [&epoch, &pcs_id, &merkle_root, &sig], "");
+        let texts = [epoch.as_str(), &pcs_id, &merkle_root, &sig];
+        let body = body_text(Regime::Sticky, SHARD_ID, texts, "");
         let tenant = tenant.map(|tenant| format!("X-Tenant-Id: {tenant}\r\n"));
         let tenant = tenant.unwrap_or_default();
         let text = format!(
@@ -303,25 +302,28 @@ impl Request {
     }
 }
 
-/// The JSON of a record with these texts in place of epoch, id, root and signature, and with these members behind its own.
-pub(crate) fn body_text(shard: &str, texts: [&str; 4], further: &str) -> String {
+/// The JSON of a record of a regime with these texts in place of epoch, id, root and signature, and with these members behind its own.
+pub(crate) fn body_text(regime: Regime, shard: &str, texts: [&str; 4], further: &str) -> String {
     let [epoch, pcs_id, merkle_root, sig] = texts;
+    let claims = regime.texts();
     format!(
         concat!(
             r#"{{"pcs_id":"{pcs_id}","schema":"fractal-lba-kakeya","version":"0.1","#,
             r#""shard_id":"{shard}","epoch":{epoch},"attempt":1,"sent_at":"2026-01-01T00:00:00Z","#,
-            r#""seed":42,"scales":[2,4,8,16,32],"N_j":{{"2":3,"4":7,"8":19,"16":50,"32":134}},"#,
+            r#""seed":42,"scales":[2,4,8,16,32],"N_j":{n_j},"#,
             r#""coh_star":{coh_star},"v_star":[0.267261242,0.534522484,0.801783726],"D_hat":{d_hat},"#,
-            r#""r":{r},"regime":"sticky","budget":{budget},"merkle_root":"{merkle_root}","#,
+            r#""r":{r},"regime":"{regime}","budget":{budget},"merkle_root":"{merkle_root}","#,
             r#""sig":"{sig}","ft":{{"outbox_seq":1,"degraded":false,"fallbacks":[],"clock_skew_ms":0}}{further}}}"#
         ),
         pcs_id = pcs_id,
         shard = shard,
         epoch = epoch,
-        coh_star = COH_STAR,
-        d_hat = D_HAT,
-        r = R,
-        budget = BUDGET,
+        n_j = claims.n_j,
+        coh_star = claims.coh_star,
+        d_hat = claims.d_hat,
+        r = claims.r,
+        regime = regime.name(),
+        budget = claims.budget,
         merkle_root = merkle_root,
         sig = sig,
         further = further,

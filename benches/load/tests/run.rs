@@ -12,6 +12,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flk_bench_load::arrivals::{Curve, Ramp, Spacing};
+use flk_bench_load::claims::Regime;
 use flk_bench_load::message;
 use flk_bench_load::mix::{Kind, Mix};
 use flk_bench_load::record::{Fields, Recipe, Shape, Sign};
@@ -159,6 +160,7 @@ fn recipe(body_bytes: usize) -> Arc<Recipe> {
         tenants: &[],
         body_bytes,
         shard_id: "run",
+        regime: Regime::Sticky,
     };
     Arc::new(Recipe::new(&shape, vec![vec![Arc::new(Plain)]]))
 }

@@ -2,7 +2,8 @@
 
 use crate::exit::Failure;
 use crate::keyring::{Env, KeyArgs, ed25519_signing};
-use flk_bench_load::record::{Claims, Fields, Keys, Sign};
+use flk_bench_load::claims::{Claims, Regime as Claimed};
+use flk_bench_load::record::{Fields, Keys, Sign};
 use flk_contract::record::{Ft, Record, Regime, SCHEMA, VERSION};
 use flk_contract::{SigningKey, sign};
 use std::path::{Path, PathBuf};
@@ -65,13 +66,11 @@ pub(super) struct KeyFiles<'a> {
     pub(super) ed25519: Option<Option<&'a PathBuf>>,
 }
 
-/// The keys of each tenant, or those of all.
-pub(super) fn read(files: &KeyFiles<'_>) -> Result<Vec<Keys>, Failure> {
+/// The keys of each tenant, or those of all, for records of a regime.
+pub(super) fn read(files: &KeyFiles<'_>, regime: Claimed) -> Result<Vec<Keys>, Failure> {
     let env = Env::of_process();
-    let arc = |key: SigningKey| -> Arc<dyn Sign> {
-        let claims = Claims::of_all();
-        Arc::new(Key { key, claims })
-    };
+    let claims = Claims::of(regime);
+    let arc = |key: SigningKey| -> Arc<dyn Sign> { Arc::new(Key { key, claims }) };
     let second = match files.ed25519 {
         Some(path) => Some(arc(ed25519_signing(path, &env)?)),
         None => None,
@@ -102,61 +101,55 @@ mod tests {
 
     const SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 
-    /// What the generator builds by its own few lines is authentic and accepted by the contract crate, under every scheme.
+    /// The key of this text under a scheme, for records of a regime, and the set that verifies it.
+    fn key(scheme: Scheme, regime: Claimed) -> (Arc<dyn Sign>, KeySet) {
+        let text = match scheme.algorithm {
+            flk_contract::Algorithm::Ed25519 => SEED,
+            _ => "a key of no use elsewhere, 32 bytes",
+        };
+        let key = SigningKey::from_text(scheme, text).unwrap();
+        let set = KeySet::builder().add_signing(&key).unwrap().build();
+        let claims = Claims::of(regime);
+        (Arc::new(Key { key, claims }), set.unwrap())
+    }
+
+    /// What the generator builds by its own few lines is authentic and accepted by the contract crate, under every scheme and in every
+    /// regime.
     #[test]
     fn records_are_accepted_under_every_scheme_and_what_is_spoiled_is_not() {
-        for scheme in Scheme::ALL {
-            let text = match scheme.algorithm {
-                flk_contract::Algorithm::Ed25519 => SEED,
-                _ => "a key of no use elsewhere, 32 bytes",
-            };
-            let signing = SigningKey::from_text(scheme, text).unwrap();
-            let set = KeySet::builder()
-                .add_signing(&signing)
-                .unwrap()
-                .build()
-                .unwrap();
-            let claims = Claims::of_all();
-            let key: Arc<dyn Sign> = Arc::new(Key {
-                key: signing,
-                claims,
-            });
+        for (scheme, regime) in Scheme::ALL
+            .into_iter()
+            .flat_map(|scheme| Claimed::ALL.map(|regime| (scheme, regime)))
+        {
+            let (key, set) = key(scheme, regime);
             let shape = Shape {
                 authority: "h",
                 path: "/",
                 tenants: &[],
                 body_bytes: 2_000,
                 shard_id: "bench-1",
+                regime,
             };
             let recipe = Recipe::new(&shape, vec![vec![key]]);
             let (mut parser, mut scratch) = (Parser::new(), Scratch::new());
-            for number in 0..4 {
-                for kind in Kind::ALL {
-                    let order = Order {
-                        kind,
-                        tenant: 0,
-                        key: 0,
-                    };
-                    let mut out = Vec::new();
-                    recipe.write(&recipe.make(order, number), &mut out);
-                    let at = out.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
-                    let parsed = parser.parse(&out[at..]);
-                    assert_eq!(
-                        parsed.is_err(),
-                        kind == Kind::Malformed,
-                        "{scheme:?} {kind:?}"
-                    );
-                    let Ok(record) = parsed else { continue };
-                    let verdict = authenticate(&record, &set, &mut scratch);
-                    assert_eq!(
-                        verdict.is_err(),
-                        kind == Kind::BadSignature,
-                        "{scheme:?} {kind:?}"
-                    );
-                    check_identity(&record).unwrap();
-                    let outcome = judge(&record, &Params::default(), &mut SlopeCache::default());
-                    assert_eq!(outcome.escalated, None, "{outcome:?}");
-                }
+            for (number, kind) in (0..4).flat_map(|it| Kind::ALL.map(|kind| (it, kind))) {
+                let order = Order {
+                    kind,
+                    tenant: 0,
+                    key: 0,
+                };
+                let mut body = Vec::new();
+                recipe.write_body(&recipe.make(order, number), &mut body);
+                let parsed = parser.parse(&body);
+                let case = format!("{scheme:?} {regime:?} {kind:?}");
+                assert_eq!(parsed.is_err(), kind == Kind::Malformed, "{case}");
+                let Ok(record) = parsed else { continue };
+                let verdict = authenticate(&record, &set, &mut scratch);
+                assert_eq!(verdict.is_err(), kind == Kind::BadSignature, "{case}");
+                check_identity(&record).unwrap();
+                let outcome = judge(&record, &Params::default(), &mut SlopeCache::default());
+                assert_eq!(outcome.escalated, None, "{case}: {outcome:?}");
+                assert_eq!(outcome.regime.as_str(), regime.name());
             }
         }
     }

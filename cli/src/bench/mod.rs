@@ -5,6 +5,7 @@
 mod amounts;
 mod compare;
 mod files;
+mod fixtures;
 mod gateway;
 mod host;
 mod key;
@@ -65,8 +66,15 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Options of `flk bench`.
 #[derive(Args, Debug)]
-#[command(after_help = after_help(), group = ArgGroup::new("pace").required(true).args(["rate", "closed"]))]
+#[command(
+    after_help = after_help(),
+    group = ArgGroup::new("pace").required(true).args(["rate", "closed"]),
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Address of the gateway
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: String,
@@ -115,6 +123,12 @@ pub(crate) struct BenchArgs {
     even_if_unready: bool,
     #[command(flatten)]
     results: ResultArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Write signed records for other load generators
+    Fixtures(fixtures::FixturesArgs),
 }
 
 /// What is sent.
@@ -192,5 +206,13 @@ enum Arrivals {
 
 /// Runs it.
 pub(crate) fn run(args: &BenchArgs) -> CommandResult {
-    session::run(args)
+    match &args.command {
+        Some(Command::Fixtures(fixtures)) => fixtures::run(fixtures),
+        None => session::run(args),
+    }
+}
+
+/// The shard of the records of one run: no other run has it, so none has their ids.
+fn new_shard_id() -> String {
+    format!("bench-{:016x}", fastrand::u64(..))
 }

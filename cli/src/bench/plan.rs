@@ -7,6 +7,7 @@ use super::{Arrivals, BenchArgs, gateway, host};
 use crate::exit::Failure;
 use crate::submit::target::Target;
 use flk_bench_load::arrivals::{Curve, Ramp, Spacing};
+use flk_bench_load::claims::Regime;
 use flk_bench_load::mix::Mix;
 use flk_bench_load::record::{RECORDS_MAX, Recipe, Shape};
 use flk_bench_load::run::{Log, Loop, Plan, due_counts};
@@ -53,13 +54,14 @@ pub(super) fn of(args: &BenchArgs) -> Result<Ready, Failure> {
     let threads_count = threads_count(args, &cpus)?;
     allow_files(u64::from(args.connections))?;
     let tenants = args.mix.tenants.as_ref().map_or(&[][..], |it| &it.0[..]);
-    let keys = key::read(&KeyFiles {
+    let files = KeyFiles {
         keys: &args.keys,
         tenants_dir: args.mix.tenant_keys.as_deref(),
         tenants,
         ed25519: (mix.second_key > 0.0).then_some(args.mix.ed25519_key_file.as_ref()),
-    })?;
-    let shard_id = format!("bench-{:016x}", fastrand::u64(..));
+    };
+    let keys = key::read(&files, Regime::Sticky)?;
+    let shard_id = super::new_shard_id();
     let shape = Shape {
         authority: &target.authority,
         path: target.path.path(),
@@ -68,6 +70,7 @@ pub(super) fn of(args: &BenchArgs) -> Result<Ready, Failure> {
             .body_bytes
             .map_or(0, |it| usize::try_from(it).unwrap_or(usize::MAX)),
         shard_id: &shard_id,
+        regime: Regime::Sticky,
     };
     let recipe = Arc::new(Recipe::new(&shape, keys));
     let pace = pace(args);

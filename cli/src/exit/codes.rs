@@ -123,6 +123,13 @@ pub(crate) const BENCH_CODES: Codes = Codes(&[
     ),
 ]);
 
+/// Of `flk bench fixtures`.
+pub(crate) const FIXTURES_CODES: Codes = Codes(&[
+    (Exit::Yes, "all records were written"),
+    (Exit::Usage, "the command line or a key is wrong"),
+    (Exit::File, "the output could not be written completely"),
+]);
+
 /// Of `flk keys generate`.
 pub(crate) const KEYS_GENERATE_CODES: Codes = Codes(&[
     (Exit::Yes, "the key was made"),

@@ -84,6 +84,26 @@ fn what_measures() {
 }
 
 #[test]
+fn what_writes_fixtures() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut fixtures = Cases::of(&["bench", "fixtures"]);
+    fixtures.check(0, dir, &["--count", "3"], b"");
+    for wrong in [
+        &[][..],
+        &["--count", "0"],
+        &["--count", "3", "--form", "lines"],
+        &["--count", "3", "--regime", "other"],
+        &["--count", "3", "--key-file", "absent.key"],
+        &["--count", "3", "--alg", "md5"],
+    ] {
+        fixtures.check(2, dir, wrong, b"");
+    }
+    fixtures.check_full(dir, &["--count", "3"], b"");
+    fixtures.end(&[]);
+}
+
+#[test]
 fn what_is_interrupted_ends_with_130() {
     let server = answering(|| accepted("miss"));
     let dir = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A gateway that takes records.
-fn ready(dir: &Path) -> Gateway {
+pub(crate) fn ready(dir: &Path) -> Gateway {
     let gateway = Gateway::start_alone(dir, &[]);
     wait_until("it is ready", DEADLINE, || {
         gateway.get("/readyz").status == 200

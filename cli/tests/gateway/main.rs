@@ -18,6 +18,7 @@ mod damage;
 mod doctor;
 mod export;
 mod export_out;
+mod fixtures;
 mod logs;
 mod outcomes;
 mod packed;
