@@ -70,7 +70,7 @@ class Renders(unittest.TestCase):
 
         text = chart.render(*chart.TOGGLES["production"]).stdout
         ran = read(text)
-        self.assertEqual((ran.returncode, ran.stdout.split()), (0, ["ServiceMonitor", "PrometheusRule"]), ran.stderr)
+        self.assertEqual((ran.returncode, sorted(ran.stdout.split())), (0, ["PrometheusRule", "ServiceMonitor"]), ran.stderr)
         wrong = read(text.replace("metricRelabelings:", "metricRelabeling:"))
         self.assertEqual(wrong.returncode, 1)
         self.assertIn("metricRelabeling", wrong.stderr)
