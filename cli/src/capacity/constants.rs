@@ -54,13 +54,13 @@ macro_rules! constants {
 
 constants! {
     /// CPU of a record whatever the batch.
-    RECORD_US "CPU of a record" 10.9, "µs" Measured "docs/capacity.md: between its twelve points of CPU";
+    RECORD_US "CPU of a record" 10.0, "µs" Measured "docs/capacity.md: between its points of CPU";
     /// CPU of a batch: one write, its completion, wake-ups.
-    BATCH_US "CPU of a batch, shared by its records" 16.0, "µs" Measured "docs/capacity.md: between its twelve points of CPU; batches of less than eight are extrapolated";
+    BATCH_US "CPU of a batch, shared by its records" 16.0, "µs" Measured "docs/capacity.md: between its points of CPU; batches of less than eight are extrapolated";
     /// CPU of a look-up of a new id in the filters of all slices.
     LOOK_UP_US "CPU of a look-up in filters" 1.0, "µs" Measured "profiles/records/amd-epyc-2cpu/2026-11-30-99d576e-store/result.md: 1019 ns with 1e8 ids";
     /// Share of a shard's rate that seals and merges cost on the same CPU.
-    SEALING_SHARE "CPU of seals and merges" 0.073, "of a shard" Measured "profiles/records/intel-xeon-processor-2cpu/2026-11-30-b04a8a1-sealing/result.md: 7.3 % of the rate";
+    SEALING_SHARE "CPU of seals and merges" 0.15, "of a shard" Measured "profiles/records/intel-xeon-processor-2cpu/2026-12-01-e28d1d3f-sealing/result.md: 22.9 % of the rate, and 7.3 % in 2026-11-30-b04a8a1-sealing, both sealed all the time";
     /// CPU of an Ed25519 verification, which HMAC does not have.
     ED25519_US "CPU of an Ed25519 verification" 57.0, "µs" Measured "docs/decisions/0002-ed25519-verdict.md: 57 µs on a loaded AMD EPYC";
     /// More CPU of a record where several shards exchange claims.
@@ -72,7 +72,7 @@ constants! {
     /// Buffers of a shard.
     SHARD_BYTES "memory of a shard" 17825792.0, "B" Rule "docs/operations.md, Sizing memory: 17 MiB";
     /// A key in the tables, with the room that tables keep.
-    TABLE_BYTES_PER_ID "table for an id that is not sealed" 96.0, "B/id" Format "docs/operations.md, Sizing memory";
+    TABLE_BYTES_PER_ID "table for an id that is not sealed" 112.0, "B/id" Measured "docs/decisions/0033-memory-is-waited-for-together.md: 112 below a quarter of DEDUP_MEMORY_MAX, 96 above";
     /// A seal holds so much of the tables besides.
     SEAL_SHARE "memory of a seal" 0.25, "of the tables" Rule "docs/operations.md, Sizing memory";
     /// From this part of the tables on a seal comes early.
@@ -117,8 +117,10 @@ constants! {
     MERGE_IDS "two slices are merged from" 131072.0, "ids" Rule "docs/decisions/0030-slices-of-one-size-are-merged.md";
     /// Writes of an id where slices are too small to be merged by size.
     WRITES_OF_SMALL "writes of an id in small slices" 10.7, "times" Measured "docs/decisions/0030-slices-of-one-size-are-merged.md: 20 slices at most";
-    /// Writes of an id beside the doublings of what it is in.
-    WRITES_BESIDE "writes of an id beside doublings" 0.5, "times" Measured "docs/decisions/0030-slices-of-one-size-are-merged.md: its table";
+    /// Slices of one hour are merged so many at a time.
+    MERGED_AT_ONCE "slices of an hour merged at a time" 4.0, "" Rule "docs/decisions/0030-slices-of-one-size-are-merged.md";
+    /// Writes of an id beside the growth of what it is in.
+    WRITES_BESIDE "writes of an id beside merges" 0.8, "times" Measured "docs/decisions/0030-slices-of-one-size-are-merged.md: its table";
     /// Blocks that filters let pass for a new id.
     BLOCKS_IN_VAIN "blocks read in vain" 0.0233, "per new id" Measured "profiles/records/amd-epyc-2cpu/2026-11-30-99d576e-store/result.md";
     /// A closed segment in the manifest.

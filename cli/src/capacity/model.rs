@@ -247,14 +247,19 @@ impl Seals {
     }
 }
 
-/// Times that an id is written into slices: once, and again whenever what it is in doubles, up to the span of a slice.
+/// Times that an id is written into slices: again whenever what it is in is four times as large within an hour, and twice as large
+/// from then on, up to the span of a slice.
 pub(super) fn writes(seals_per_second: f64, new_per_second: f64, ttl_s: f64) -> f64 {
     let in_span = seals_per_second * ttl_s * c::SPAN_SHARE.value;
     let is_small = 2.0 * new_per_second / seals_per_second < c::MERGE_IDS.value;
     match is_small {
         _ if in_span <= 1.0 => 1.0,
         true => c::WRITES_OF_SMALL.value,
-        false => (in_span.log2() + c::WRITES_BESIDE.value).max(1.0),
+        false => {
+            let in_hour = (seals_per_second * c::SEAL_EVERY_S.value).clamp(1.0, in_span);
+            let of_hour = in_hour.log(c::MERGED_AT_ONCE.value);
+            (of_hour + (in_span / in_hour).log2() + c::WRITES_BESIDE.value).max(1.0)
+        }
     }
 }
 
