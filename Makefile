@@ -216,6 +216,10 @@ profile: build bench-build ## where the time of a request goes, by stage, with a
 noisy: build bench-build ## does a tenant at ten times its quota slow another one down? (BENCH_ARGS=--record keeps the table)
 	target/release/flk-bench-quick --only noisy $(BENCH_ARGS)
 
+.PHONY: rates
+rates: build bench-build ## what a record costs at moderate rates, one gateway for all of them: the points of flk capacity. Two minutes (BENCH_ARGS=--record)
+	target/release/flk-bench-quick --only rates $(BENCH_ARGS)
+
 .PHONY: sealing
 sealing: build bench-build ## do seals keep up with new ids at the full rate of a shard, and what do they cost? Five minutes (BENCH_ARGS="--seconds 600 --rounds 1 --record")
 	target/release/flk-bench-quick --only sealing --seconds 40 $(BENCH_ARGS)

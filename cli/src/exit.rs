@@ -4,10 +4,12 @@
 mod archive_codes;
 mod backup_codes;
 mod codes;
+mod plan_codes;
 
 pub(crate) use archive_codes::*;
 pub(crate) use backup_codes::*;
 pub(crate) use codes::*;
+pub(crate) use plan_codes::*;
 
 use crate::fault;
 use flk_dataplane::dedup::slice::Unverified;

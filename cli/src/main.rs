@@ -11,6 +11,7 @@ mod archive;
 mod args;
 mod backup;
 mod bench;
+mod capacity;
 mod config;
 mod control;
 mod dedup;
@@ -24,6 +25,7 @@ mod members;
 mod output;
 mod page;
 mod pcs;
+mod profile;
 mod progress;
 mod reference;
 mod restore;
@@ -63,6 +65,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a gateway under load, and show how it answers
     Bench(Box<bench::BenchArgs>),
+    /// Say what a rate of records needs: cores, memory, disk, network
+    Capacity(capacity::CapacityArgs),
     /// Write, check and show the configuration of a gateway
     #[command(subcommand)]
     Config(config::Command),
@@ -80,6 +84,9 @@ enum Command {
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
+    /// List and show profiles of machines: settings for laptops, clouds and servers
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Make a log directory from a backup, or check a backup
     Restore(restore::RestoreArgs),
     /// Watch shards and tenants of a running gateway
@@ -110,12 +117,14 @@ fn main() -> ExitCode {
         Command::Archive(command) => exit::code(archive::run(&command)),
         Command::Backup(args) => exit::code(backup::run(&args)),
         Command::Bench(args) => exit::code(bench::run(&args)),
+        Command::Capacity(args) => exit::code(capacity::run(&args)),
         Command::Config(command) => exit::code(config::run(&command)),
         Command::Control(command) => control::run(&command),
         Command::Dedup(command) => exit::code(dedup::run(&command)),
         Command::Doctor(args) => exit::code(doctor::run(&args)),
         Command::Keys(command) => exit::code(keys::run(&command)),
         Command::Pcs(command) => exit::code(pcs::run(command)),
+        Command::Profile(command) => exit::code(profile::run(&command)),
         Command::Restore(args) => exit::code(restore::run(&args)),
         Command::Top(args) => exit::code(top::run(&args)),
         Command::Wal(command) => wal::run(command),

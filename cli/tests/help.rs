@@ -50,7 +50,7 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 40] = [
+const KNOWN: [&str; 43] = [
     "archive run",
     "archive find",
     "archive list",
@@ -60,6 +60,9 @@ const KNOWN: [&str; 40] = [
     "backup prune",
     "bench",
     "bench fixtures",
+    "capacity",
+    "profile list",
+    "profile show",
     "restore",
     "up",
     "top",

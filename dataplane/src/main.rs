@@ -69,8 +69,9 @@ Examples:
   flk-dataplane --config /etc/flk/flk.toml --http.port=9090
   flk-dataplane --metrics-reference
 
-Settings come from a file (--config or FLK_CONFIG; flk config init writes one), from the environment, which outweighs it,
-and from arguments, which outweigh both: --KEY=VALUE. Each has a variable and a key:
+Settings come from a profile of the machine (FLK_PROFILE; flk profile list shows them), from a file, which outweighs it
+(--config or FLK_CONFIG; flk config init writes one), from the environment, which outweighs both, and from arguments, which
+outweigh them all: --KEY=VALUE. Each has a variable and a key:
 
 "
     .to_owned();

@@ -4,9 +4,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::time::Timespec;
 
+use crate::arrivals::Spacing;
 use crate::client::{Load, SILENCE_S_MAX};
 use crate::measured::Measured;
 use crate::stock::Stock;
@@ -19,7 +21,12 @@ pub struct Sender<'a> {
     pub stock: &'a mut Stock,
     /// Requests per second; 0: it sends nothing.
     pub per_second: f64,
+    /// How they follow each other.
+    pub spacing: Spacing,
 }
+
+/// Of random spacings: the same times in every run.
+const SEED: u64 = 0x5eed;
 
 /// What one sender does.
 struct Progress {
@@ -27,6 +34,8 @@ struct Progress {
     under_way_count: usize,
     due: Instant,
     interval: Duration,
+    /// Of random spacings.
+    rng: Option<Rng>,
     measured: Measured,
 }
 
@@ -40,7 +49,19 @@ impl Progress {
             under_way_count: 0,
             due: if sends { start } else { end },
             interval: Duration::from_secs_f64(1.0 / sender.per_second.max(1e-6)),
+            rng: match sender.spacing {
+                Spacing::Constant => None,
+                Spacing::Poisson => Some(Rng::with_seed(SEED)),
+            },
         })
+    }
+
+    /// From one request to the next one.
+    fn gap(&mut self) -> Duration {
+        match &mut self.rng {
+            None => self.interval,
+            Some(rng) => self.interval.mul_f64(-(1.0 - rng.f64()).ln()),
+        }
     }
 
     /// Sends all that is due, as far as there are free connections.
@@ -58,7 +79,8 @@ impl Progress {
                 self.due = end;
                 return;
             }
-            self.due += self.interval;
+            let gap = self.gap();
+            self.due += gap;
         }
     }
 
@@ -170,6 +192,7 @@ mod tests {
             load,
             stock,
             per_second,
+            spacing: Spacing::Constant,
         };
         all.map(sender).collect()
     }
@@ -186,6 +209,26 @@ mod tests {
             .map(|it| (it.answers_count, it.lost_count))
             .collect();
         assert_eq!(counts, [(40, 0), (10, 0)]);
+    }
+
+    #[test]
+    fn independent_requests_come_at_their_rate_and_at_unequal_times() {
+        let mut load = Load::connect(peer("200 OK", 41), 1).unwrap();
+        let mut stock = Stock::sign(b"k", 0, 1);
+        let sender = Sender {
+            load: &mut load,
+            stock: &mut stock,
+            per_second: 1000.0,
+            spacing: Spacing::Poisson,
+        };
+        let now = Instant::now();
+        let mut progress = Progress::of(&sender, now, now).unwrap();
+        let gaps: Vec<f64> = (0..10_000).map(|_| progress.gap().as_secs_f64()).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        assert!((mean * 1000.0 - 1.0).abs() < 0.05, "{mean}");
+        let short = gaps.iter().filter(|it| **it < 1e-3).count() as f64;
+        let share = short / gaps.len() as f64;
+        assert!((share - (1.0 - (-1_f64).exp())).abs() < 0.03, "{share}");
     }
 
     #[test]
@@ -216,11 +259,13 @@ mod tests {
                 load: &mut lost,
                 stock: many,
                 per_second,
+                spacing: Spacing::Constant,
             },
             Sender {
                 load: &mut dry,
                 stock: few,
                 per_second,
+                spacing: Spacing::Constant,
             },
         ];
         let measured = run(&mut senders, Duration::from_secs(600)).unwrap();

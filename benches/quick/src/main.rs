@@ -7,6 +7,7 @@ mod level;
 mod machine;
 mod options;
 mod profile;
+mod rates;
 mod record;
 mod report;
 mod rotation;
@@ -79,6 +80,11 @@ fn run() -> io::Result<Vec<String>> {
             println!("recorded in {}", path.display());
         }
         return Ok(unless(profile.answers_are_right(), WRONG_ANSWERS));
+    }
+    if options.only == Some(Only::Rates) {
+        let rates = rates::measure(machine, &options, &allowed)?;
+        show(&options, &rates.machine, &rates)?;
+        return Ok(unless(rates.answers_are_right(), WRONG_ANSWERS));
     }
     if options.only == Some(Only::Rotation) {
         let rotation = rotation::run(machine, &options, &allowed)?;

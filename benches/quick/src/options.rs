@@ -5,13 +5,13 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goals|noisy|profile|rotation|sealing|store] [--record] [--machine NAME] \
+pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goals|noisy|profile|rates|rotation|sealing|store] [--record] [--machine NAME] \
     [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N] [--keys N,N,…]\n  \
-    --only      measure one of the two servers, the goals, where the time of a request goes, two tenants, a rotation of keys, what sealing costs, or the store\n  \
+    --only      measure one of the two servers, the goals, where the time of a request goes, two tenants, moderate rates, a rotation of keys, what sealing costs, or the store\n  \
     --record    also write profiles/records/<machine>/<date>-<commit>-<what>/result.md\n  \
     --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
     --work-dir  where the log and the flush test lie (default: target/bench-quick)\n  \
-    --seconds   per level of the gateway (15); the floor takes a third of it\n  \
+    --seconds   per level of the gateway, and per rate (15); the floor takes a third of it\n  \
     --rounds    of two tenants (201), of three times a quarter of a second; of sealing (3), of twice --seconds; of the store and the goals (3)\n  \
     --requests  of a rotation (1000000)\n  \
     --keys      numbers of sealed ids of the store, such as \"1e6 1e7 1e8\" (1e6); 76 bytes of disk for each, and 4 GB";
@@ -27,6 +27,7 @@ pub(crate) enum Only {
     Goals,
     Noisy,
     Profile,
+    Rates,
     Rotation,
     Sealing,
     Store,
@@ -110,11 +111,12 @@ fn only(text: &str) -> Result<Only, String> {
         "goals" => Ok(Only::Goals),
         "noisy" => Ok(Only::Noisy),
         "profile" => Ok(Only::Profile),
+        "rates" => Ok(Only::Rates),
         "rotation" => Ok(Only::Rotation),
         "sealing" => Ok(Only::Sealing),
         "store" => Ok(Only::Store),
         _ => Err(format!(
-            "--only takes floor, gateway, goals, noisy, profile, rotation, sealing or store, not `{text}`"
+            "--only takes floor, gateway, goals, noisy, profile, rates, rotation, sealing or store, not `{text}`"
         )),
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn write(
         Some(Only::Goals) => ("goals", "Goals", "goals"),
         Some(Only::Noisy) => ("noisy", "Noisy neighbour", "noisy"),
         Some(Only::Profile) => ("profile", "Budget of a request", "profile"),
+        Some(Only::Rates) => ("rates", "Moderate rates", "rates"),
         Some(Only::Rotation) => ("rotation", "Rotation under load", "rotation"),
         Some(Only::Store) => ("store", "Figures of the store", "store-figures"),
         Some(Only::Sealing) => ("sealing", "Sealing under load", "sealing"),

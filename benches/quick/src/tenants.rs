@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use flk_bench_load::arrivals::Spacing;
 use flk_bench_load::cpu::{self, Affinity};
 use flk_bench_load::paced::{self, Sender};
 use flk_bench_load::{Load, Measured, Stock};
@@ -124,6 +125,7 @@ fn rate_in_time(load: &mut Load, busy_per_second: f64, allowed: &Affinity) -> io
                 load,
                 stock: &mut stock,
                 per_second,
+                spacing: Spacing::Constant,
             }];
             let measured = paced::run(&mut senders, CALIBRATION)?;
             if measured.iter().all(|it| it.latency_us(0.99) <= IN_TIME_US) {
@@ -180,6 +182,7 @@ impl Field {
                 load,
                 stock,
                 per_second,
+                spacing: Spacing::Constant,
             }))?;
         let measured = paced::run(&mut senders, MEASUREMENT)?;
         let [quiet, noisy] = collect(measured.into_iter())?;

@@ -33,7 +33,7 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
 }
 
 /// A number with `k` or `M` behind it, or nothing.
-pub(super) fn scaled(text: &str) -> Option<f64> {
+pub(crate) fn scaled(text: &str) -> Option<f64> {
     let (digits, scale) = match text.strip_suffix(['k', 'M']) {
         Some(digits) if text.ends_with('k') => (digits, 1e3),
         Some(digits) => (digits, 1e6),
@@ -43,7 +43,7 @@ pub(super) fn scaled(text: &str) -> Option<f64> {
 }
 
 /// Reads `10%` as a part of 1.
-pub(super) fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').and_then(|it| plain(it.trim_end()));
     match percent.filter(|it| *it <= 100.0) {
         Some(percent) => Ok(percent / 100.0),
@@ -52,7 +52,7 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 }
 
 /// Reads a latency such as `2ms`, `1.5s` or `300us`, in nanoseconds.
-pub(super) fn latency_ns(text: &str) -> Option<f64> {
+pub(crate) fn latency_ns(text: &str) -> Option<f64> {
     // The longer units first: `s` ends them all.
     let units = [
         ("ns", 1.0),
@@ -66,7 +66,7 @@ pub(super) fn latency_ns(text: &str) -> Option<f64> {
 }
 
 /// A number of digits and at most one point: neither a sign nor an exponent, nor a name of infinity.
-pub(super) fn plain(text: &str) -> Option<f64> {
+pub(crate) fn plain(text: &str) -> Option<f64> {
     let is_plain = text.bytes().all(|it| it.is_ascii_digit() || it == b'.');
     let number: f64 = text.parse().ok().filter(|_| is_plain)?;
     number.is_finite().then_some(number)
@@ -99,7 +99,7 @@ pub(super) fn tenants(text: &str) -> Result<Tenants, String> {
 }
 
 /// A latency to read: three digits and a unit.
-pub(super) fn latency_text(nanoseconds: f64) -> String {
+pub(crate) fn latency_text(nanoseconds: f64) -> String {
     let (number, unit) = match nanoseconds {
         it if it < 1e3 => (it, "ns"),
         it if it < 1e6 => (it / 1e3, "µs"),
@@ -114,7 +114,7 @@ pub(super) fn latency_text(nanoseconds: f64) -> String {
 }
 
 /// A part of 1 to read. What is neither nothing nor all has as many digits as it takes to see that.
-pub(super) fn share_text(share: f64) -> String {
+pub(crate) fn share_text(share: f64) -> String {
     let percent = share * 100.0;
     let digits = match percent {
         it if it <= 0.0 || it >= 100.0 => return format!("{it:.0} %"),

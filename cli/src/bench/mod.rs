@@ -2,7 +2,7 @@
 //! answer held against the record contract, and a word on whether the generator was the limit. It sends to the address that the user named,
 //! and ends by itself.
 
-mod amounts;
+pub(crate) mod amounts;
 mod compare;
 mod files;
 mod fixtures;

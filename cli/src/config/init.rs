@@ -73,8 +73,9 @@ fn write(args: &InitArgs, text: &str) -> Result<(), Failure> {
 /// The file: sections in the order of the settings, each setting behind a comment.
 pub(super) fn template() -> String {
     let mut text = "\
-# Configuration of a flk gateway. A line that begins with # says what holds anyway. Variables of the environment outweigh
-# this file, and arguments outweigh both; flk config check names every mistake.
+# Configuration of a flk gateway. A line that begins with # says what holds anyway, unless a profile says otherwise. This file
+# outweighs the profile, variables of the environment outweigh this file, and arguments outweigh them all; flk config check names
+# every mistake.
 "
     .to_owned();
     let section = |variable: &Variable| variable.key().split_once('.').map_or("", |it| it.0);

@@ -44,13 +44,18 @@ pub(crate) struct FileArgs {
     /// Configuration file; the environment outweighs it
     #[arg(long = "config", value_name = "FILE", env = FILE_VARIABLE)]
     file: Option<PathBuf>,
+    /// Profile of the machine, a name of flk profile list or a file, in the place of the one that is set; all other settings
+    /// outweigh it
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
 }
 
 impl FileArgs {
     /// All settings of the environment, and of the file, with every mistake in how they are written.
     fn read(&self) -> (RawConfig, Vec<ConfigError>) {
         let file = self.file.as_ref().map(|path| path.display().to_string());
-        let settings = Vec::new();
+        let profile = self.profile.iter().cloned();
+        let settings = profile.map(|text| (Variable::Profile, text)).collect();
         let environment = Environment::default();
         let env = |name: &str| environment.get(name);
         let (raw, mistakes) = RawConfig::read_all(&env, &Flags { file, settings });

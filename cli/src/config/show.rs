@@ -13,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk config show
   $ flk config show --origin --config flk.toml
+  $ flk config show --origin --profile laptop
   $ flk config show --output json";
 
 /// Options of `flk config show`.

@@ -12,9 +12,10 @@ use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 
 /// Variables that options of `flk up` may stand for.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "LISTEN",
     "PORT",
+    "FLK_PROFILE",
     "FLK_CORES",
     "FLK_CONFIG",
     "WAL_DIR",

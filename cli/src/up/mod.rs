@@ -27,9 +27,10 @@ Examples:
   $ flk up
   $ flk up --port 9090 --cores 1
   $ flk up --data /var/lib/flk --listen 0.0.0.0
+  $ flk up --profile cloud-2cpu
 
 All other settings come from a configuration file (flk config init writes one) and from the environment variables of \
-flk-dataplane, which take precedence (see flk-dataplane --help). Ctrl-C answers the requests in flight and stops. The exit \
+flk-dataplane, which take precedence (see flk-dataplane --help); a profile is weaker than both. Ctrl-C answers the requests in flight and stops. The exit \
 codes are those of the gateway, and 2 for a wrong argument of this command.";
 
 /// Options of `flk up`.
@@ -49,6 +50,10 @@ pub(crate) struct UpArgs {
     /// Configuration file [default: FLK_CONFIG, else none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Profile of the machine: a name of flk profile list, or a file. All other settings outweigh it
+    /// [default: FLK_PROFILE, else none]
+    #[arg(long, value_name = "NAME|FILE", value_parser = NonEmptyStringValueParser::new())]
+    profile: Option<String>,
     /// Number or list of CPUs to use: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     cores: Option<String>,
@@ -66,6 +71,7 @@ impl UpArgs {
         match name {
             "LISTEN" => self.listen.clone(),
             "PORT" => self.port.clone(),
+            "FLK_PROFILE" => self.profile.clone(),
             "FLK_CORES" => self.cores.clone(),
             "LOG_FORMAT" => self.log_format.clone(),
             "FLK_CONFIG" => self.config.as_ref().map(|path| path.display().to_string()),
@@ -82,6 +88,7 @@ impl UpArgs {
         let all = [
             ("LISTEN", "--listen"),
             ("PORT", "--port"),
+            ("FLK_PROFILE", "--profile"),
             ("FLK_CORES", "--cores"),
             ("LOG_FORMAT", "--log-format"),
             ("FLK_CONFIG", "--config"),

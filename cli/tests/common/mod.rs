@@ -30,6 +30,7 @@ pub fn flk(dir: &Path) -> Command {
         "LISTEN",
         "FLK_CORES",
         "FLK_CONFIG",
+        "FLK_PROFILE",
         "ADMIN_LISTEN",
         "ADMIN_TOKENS_FILE",
         "CONTROL_DIR",

@@ -29,6 +29,7 @@ mod suspect;
 mod traces;
 
 use common::{Ran, flk, golden, golden_bytes, golden_directory, run};
+use flk_testkit::plan::Plan;
 use flk_testkit::{DEADLINE, side_by_side, wait_until};
 use gateway::{Gateway, up};
 use std::os::unix::fs::MetadataExt;
@@ -161,6 +162,7 @@ fn a_wrong_setting_stops_the_start_and_names_itself() {
     for (option, value, name) in [
         ("--port", "99999", "PORT"),
         ("--listen", "x", "LISTEN"),
+        ("--profile", "mainframe", "FLK_PROFILE"),
         ("--cores", "9999", "FLK_CORES"),
         ("--cores", "some", "FLK_CORES"),
     ] {
@@ -202,6 +204,34 @@ fn a_wrong_argument_is_named_and_a_file_that_it_names_is_the_configuration() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn a_profile_sets_what_nothing_else_says_and_is_named_where_it_does_not_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::bare(env!("CARGO_BIN_EXE_flk"))
+        .with_arguments(&["up", "--port", "0", "--no-control", "--cores", "1"])
+        .with_arguments(&["--profile", "laptop"])
+        .in_directory(dir.path());
+    let running = plan.launch().unwrap();
+    running.wait_until_said(" wal inspect");
+    let said = running.said();
+    assert_eq!(running.stop().code(), 0);
+    for text in [
+        "1 on CPU",
+        "16 MiB each, 4.0 GiB in all (WAL_MAX_BYTES)",
+        "64 MiB of memory",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    // Larger than any machine that tests run on.
+    let own = "[process]\ncores = 9999\n";
+    std::fs::write(dir.path().join("own.toml"), own).unwrap();
+    let ran = run(flk(dir.path()).args(["up", "--profile", "./own.toml"]), b"");
+    assert_eq!(ran.code, 78, "{}", ran.stderr);
+    for text in ["FLK_CORES=9999: ", "(profile ./own.toml:2: process.cores)"] {
+        assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
+    }
 }
 
 #[test]

@@ -4,8 +4,10 @@
 use super::error::ConfigError;
 use super::secret_file::{ReadError, read_regular, shown_path};
 use super::set::Typed;
+use super::shape::{self, Shape};
 use super::tenants::{self, RawTenant};
-use super::toml_file::{FILE_ALLOWED, File};
+use super::toml_file::{FILE_ALLOWED, File, Kind};
+use super::toml_table::Table;
 use super::unknown::nearest;
 use super::variables::{FILE_VARIABLE, VARIABLES, Variable};
 use std::path::Path;
@@ -20,6 +22,8 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Found {
     pub(super) settings: Vec<(Variable, Typed)>,
     pub(super) tenants: Vec<RawTenant>,
+    /// The machine that a profile is for, if it says that.
+    pub(super) shape: Option<Shape>,
     /// In the order of their lines.
     pub(super) mistakes: Vec<ConfigError>,
 }
@@ -47,7 +51,12 @@ pub(super) fn read(path: &Path) -> Result<Found, ConfigError> {
         problem: error.to_string(),
         allowed: FILE_ALLOWED,
     })?;
-    File { path, text: &text }.settings()
+    of_text(path, &text, Kind::Configuration)
+}
+
+/// The same of a text that is there already; errors name this path.
+pub(super) fn of_text(path: &Path, text: &str, kind: Kind) -> Result<Found, ConfigError> {
+    File { path, text, kind }.settings()
 }
 
 impl File<'_> {
@@ -59,11 +68,12 @@ impl File<'_> {
         let Found {
             settings: mut found,
             mut tenants,
+            mut shape,
             mut mistakes,
         } = Found::default();
         for (section, value) in table.get_ref() {
             let at = section.span().start;
-            if section.get_ref() == "tenants" {
+            if section.get_ref() == "tenants" && self.kind == Kind::Configuration {
                 tenants = tenants::read(self, at, value.get_ref(), &mut mistakes);
                 continue;
             }
@@ -71,6 +81,17 @@ impl File<'_> {
                 mistakes.push(self.unknown(at, section.get_ref()));
                 continue;
             };
+            if section.get_ref() == "machine" && self.kind == Kind::Profile {
+                let (file, name, members) = (self, "machine", keys);
+                let table = Table {
+                    file,
+                    name,
+                    at,
+                    members,
+                };
+                shape = Some(shape::read(&table, &mut mistakes));
+                continue;
+            }
             if keys.is_empty() && !has_section(section.get_ref()) {
                 mistakes.push(self.unknown(at, section.get_ref()));
             }
@@ -86,6 +107,7 @@ impl File<'_> {
         Ok(Found {
             settings: found,
             tenants,
+            shape,
             mistakes,
         })
     }
@@ -100,6 +122,10 @@ impl File<'_> {
         let Some(&variable) = known else {
             return Err(self.unknown(at, name));
         };
+        if self.kind == Kind::Profile && !variable.is_of_machine() {
+            let problem = "no setting of a machine: it belongs into the configuration file";
+            return Err(self.error(at, name, problem.to_owned()));
+        }
         let text = text_of(variable, value.get_ref());
         let text = text.map_err(|problem| ConfigError {
             variable: variable.name(),
@@ -117,7 +143,9 @@ impl File<'_> {
     }
 
     fn unknown(&self, at: usize, name: &str) -> ConfigError {
-        let keys = || VARIABLES.iter().map(|variable| variable.key());
+        let fits =
+            |variable: &&Variable| self.kind == Kind::Configuration || variable.is_of_machine();
+        let keys = || VARIABLES.iter().filter(fits).map(|variable| variable.key());
         let without_section = keys().find(|key| key.split_once('.').is_some_and(|it| it.1 == name));
         let near = nearest(name, keys()).filter(|(distance, key)| *distance <= key.len() / 4);
         let meant = without_section.or(near.map(|(_, key)| key));

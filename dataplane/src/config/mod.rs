@@ -15,11 +15,13 @@ mod mended;
 mod opened;
 mod pass;
 mod pipes;
+mod profile;
 mod raw;
 pub mod sealed;
 mod secret_file;
 mod secrets;
 mod set;
+mod shape;
 mod tenants;
 pub mod time;
 mod toml_file;
@@ -40,10 +42,12 @@ pub use logs::log_format_of_start;
 pub use mended::Mended;
 pub use opened::{form_of, read as read_secret};
 pub use pipes::read_pipes;
+pub use profile::{PROFILES, Profile};
 pub use raw::RawConfig;
 pub use secret_file::{ReadError, SecretPath, open as open_file, read_once, read_open, shown_path};
 pub use secrets::Secrets;
 pub use set::Origin;
+pub use shape::Shape;
 pub use tenants::PARAMS_NUMBERS;
 pub use traces::{Endpoint, OtlpHeaders, OtlpSettings};
 pub use unknown::{unread_of_otel, warnings};
@@ -64,6 +68,7 @@ use crate::snapshot::{Document, is_name};
 use crate::wal::segment::Region;
 use flk_contract::signature::wipe_stack;
 use sealed::AgeKeys;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -138,6 +143,8 @@ pub struct Config {
     pub log_format: Format,
     /// What the control process is started with.
     pub control: ControlSettings,
+    /// Variables whose values a profile gave, each with its place there.
+    pub of_profile: Vec<(&'static str, Place)>,
 }
 
 impl Config {
@@ -212,10 +219,6 @@ impl Config {
         }
         let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
-        let cores = raw.text(Variable::Cores);
-        if cores.is_some_and(|text| !is_cores(text)) {
-            return Err(raw.error(Variable::Cores, "not a count (4) or a list of CPUs (0,2-5)"));
-        }
         let wal_dir = PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal"));
         Ok(Config {
             listen,
@@ -231,7 +234,7 @@ impl Config {
             },
             short_keys_count: desired.short_keys_count,
             metrics_auth: keys::metrics_auth(raw)?,
-            cores: cores.map(str::to_owned),
+            cores: cores(raw)?,
             driver: match raw.text(Variable::Driver).unwrap_or("auto").parse() {
                 Ok(driver) => driver,
                 Err(DriverNameError(_)) => {
@@ -268,7 +271,40 @@ impl Config {
             },
             proxies: proxies(raw)?,
             traces: traces::limits(raw)?,
+            of_profile: of_profile(raw),
         })
+    }
+
+    /// Why this host refuses a setting, and that a profile has it, where that is so.
+    pub fn with_profile(&self, reason: &dyn Display) -> String {
+        let reason = reason.to_string();
+        let begins = |name: &str| {
+            reason
+                .strip_prefix(name)
+                .is_some_and(|it| it.starts_with('='))
+        };
+        match self.of_profile.iter().find(|(name, _)| begins(name)) {
+            Some((_, place)) => format!("{reason} (profile {place})"),
+            None => reason,
+        }
+    }
+}
+
+/// What a profile says, and nothing outweighs.
+fn of_profile(raw: &RawConfig) -> Vec<(&'static str, Place)> {
+    let said = VARIABLES.iter().filter_map(|&it| match raw.origin(it) {
+        Origin::Profile(place) => Some((it.name(), place)),
+        _ => None,
+    });
+    said.collect()
+}
+
+/// The text that says which CPUs shards run on, if it is set.
+fn cores(raw: &RawConfig) -> Result<Option<String>, ConfigError> {
+    let text = raw.text(Variable::Cores);
+    match text.is_none_or(is_cores) {
+        true => Ok(text.map(str::to_owned)),
+        false => Err(raw.error(Variable::Cores, "not a count (4) or a list of CPUs (0,2-5)")),
     }
 }
 
@@ -373,9 +409,25 @@ fn proxies(raw: &RawConfig) -> Result<Proxies, ConfigError> {
     Ok(Proxies { protocol, trusted })
 }
 
+/// The settings of a gateway with this profile and a key, for tests.
+#[cfg(test)]
+pub(crate) fn profile_config(profile: &Profile) -> Config {
+    let env = |name: &str| match name {
+        "FLK_PROFILE" => Some(profile.name.to_owned()),
+        "PCS_HMAC_KEY" => Some(STAND_IN_KEY.to_owned()),
+        _ => None,
+    };
+    match Config::from_env(&env) {
+        Ok(config) => config,
+        Err(error) => panic!("{}: {error}", profile.name),
+    }
+}
+
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_file;
+#[cfg(test)]
+mod tests_profile;
 #[cfg(test)]
 mod tests_tenants;

@@ -6,6 +6,7 @@ use super::error::ConfigError;
 use super::file;
 use super::flags::Flags;
 use super::pass::Pass;
+use super::profile;
 use super::sealed::{AgeKeys, Form};
 use super::secret_file::SecretPath;
 use super::set::{Origin, Set, Typed};
@@ -70,11 +71,12 @@ pub(super) fn age_keys(
 }
 
 impl RawConfig {
-    /// Reads all settings: the configuration file, if one is named, over it the environment, and over that the arguments. An
-    /// empty text counts as not set.
+    /// Reads all settings: the profile, if one is named, over it the configuration file, over that the environment, and over that
+    /// the arguments. An empty text counts as not set.
     ///
     /// # Errors
-    /// The file cannot be read or has what no setting has, a secret's file cannot be read, or a secret is set twice.
+    /// The file or the profile cannot be read or has what no setting has, a secret's file cannot be read, or a secret is set
+    /// twice.
     pub fn read(
         env: &dyn Fn(&str) -> Option<String>,
         flags: &Flags,
@@ -140,14 +142,39 @@ impl RawConfig {
             Source::File { .. } | Source::Public { .. } => None,
         });
         let variables = variables.collect();
-        let raw = RawConfig {
+        let mut raw = RawConfig {
             texts,
             tenants,
             variables,
             file: path,
             pass,
         };
+        mistakes.extend(raw.put_profile());
         (raw, mistakes)
+    }
+
+    /// What is not set has the value of the profile, if one is named; mistakes in it.
+    fn put_profile(&mut self) -> Vec<ConfigError> {
+        let Some(named) = self.text(Variable::Profile) else {
+            return Vec::new();
+        };
+        let wrong = |problem: String| self.error(Variable::Profile, problem);
+        let found = match profile::read(named, wrong) {
+            Ok(found) => found,
+            Err(mistake) => return vec![mistake],
+        };
+        for (variable, Typed { text, place }) in found.settings {
+            let set = &mut self.texts[variable as usize];
+            if set.is_none() && !text.is_empty() {
+                *set = Some(Set {
+                    text: Zeroizing::new(text),
+                    origin: place.map_or(Origin::Default, Origin::Profile),
+                    file: None,
+                    form: None,
+                });
+            }
+        }
+        found.mistakes
     }
 
     /// What was read beside the environment: the directories of the configuration file and of the files of secrets, because a
@@ -295,7 +322,7 @@ impl RawConfig {
         let value = self.text(variable).map(str::to_owned);
         let value = value.filter(|text| !variable.is_secret_in(text));
         let (place, argument) = match self.origin(variable) {
-            Origin::File(place) => (Some(Box::new(place)), None),
+            Origin::File(place) | Origin::Profile(place) => (Some(Box::new(place)), None),
             Origin::Argument(key) => (None, Some(key)),
             Origin::Default | Origin::Environment(_) => (None, None),
         };

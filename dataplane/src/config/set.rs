@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 pub enum Origin {
     /// It is not set.
     Default,
+    /// A line of the profile.
+    Profile(Place),
     /// A variable of the environment, or what stands for it.
     Environment(&'static str),
     /// A line of the configuration file.
@@ -26,6 +28,7 @@ impl std::fmt::Display for Origin {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Origin::Default => out.write_str("default"),
+            Origin::Profile(place) => write!(out, "profile {place}"),
             Origin::Environment(name) => write!(out, "environment: {name}"),
             Origin::File(place) => write!(out, "{place}"),
             Origin::Argument(key) => write!(out, "argument: --{key}"),

@@ -53,6 +53,7 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("TOKEN_RATE", "-1"),
         ("DEDUP_BACKEND", "redis"),
         ("FLK_DRIVER", "glommio"),
+        ("FLK_PROFILE", "mainframe"),
         ("FLK_CORES", "x"),
         ("FLK_CORES", "0"),
         ("FLK_CORES", "7-2"),

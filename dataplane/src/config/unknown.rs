@@ -40,7 +40,7 @@ const QUALIFIERS: [&str; 14] = [
 ];
 
 /// Parts of settings without their prefix that other programs use too.
-const COMMON: [&str; 13] = [
+const COMMON: [&str; 14] = [
     "USER",
     "PASS",
     "PASSWORD",
@@ -54,6 +54,7 @@ const COMMON: [&str; 13] = [
     "SERVICE_NAME",
     "SAMPLE",
     "FORMAT",
+    "PROFILE",
 ];
 
 /// A warning for each name that looks like a setting and is not, with the nearest setting.
@@ -289,6 +290,8 @@ mod tests {
             "NOTIFY_SOCKET",
             "JOURNAL_STREAM",
             "RUST_BACKTRACE",
+            "PROFILE",
+            "AWS_PROFILE",
         ];
         for name in known().chain(TESTS).chain(others) {
             assert_eq!(of(name), [""; 0], "{name}");

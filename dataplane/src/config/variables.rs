@@ -88,6 +88,8 @@ variables! {
     MetricsPass "METRICS_PASS" "metrics.password_file" true "no password" "a password, together with METRICS_USER";
     /// Where dedup state lives.
     DedupBackend "DEDUP_BACKEND" "dedup.backend" false "memory" "memory";
+    /// Profile of the machine: settings that all others outweigh.
+    Profile "FLK_PROFILE" "process.profile" false "no profile" "laptop, cloud-2cpu, nvme-16core, numa-64core or network-disk, or a file: a path with a / or with .toml at its end";
     /// CPUs of the shards.
     Cores "FLK_CORES" "process.cores" false "all allowed CPUs" "a count (2) or a list of CPUs (0,2-3) within what the process may use";
     /// Driver.
@@ -185,6 +187,22 @@ impl Variable {
             }
             _ => self.is_secret(),
         }
+    }
+
+    /// Whether a profile may say it: its value follows from CPUs, memory, disk and network, and decides nothing of what is promised.
+    pub fn is_of_machine(self) -> bool {
+        matches!(
+            self,
+            Variable::Cores
+                | Variable::Driver
+                | Variable::DedupMemoryMax
+                | Variable::WalMaxBytes
+                | Variable::SegmentBytes
+                | Variable::HttpKeepalive
+                | Variable::BatchMaxBytes
+                | Variable::BatchMaxRecords
+                | Variable::TracesPerSecondMax
+        )
     }
 
     /// Whether it is only set or not set.

@@ -53,7 +53,7 @@ impl Disk {
             shards,
         );
         let wrong = StartError::of(Exit::Configuration);
-        let log_size = log_size.map_err(|reason| wrong(&reason))?;
+        let log_size = log_size.map_err(|reason| wrong(&config.with_profile(&reason)))?;
         let (method, flush) = try_writes(config, directory.as_fd())?;
         Ok(Disk {
             directory,

@@ -11,6 +11,7 @@ use crate::driver::probe::{Chosen, choose};
 use crate::driver::threads::raise_open_files;
 use crate::exit::Exit;
 use crate::shard::config::ShardLimits;
+use std::fmt::Display;
 
 /// The CPUs, memory, connections and driver of this run.
 pub(super) struct Host {
@@ -30,7 +31,9 @@ impl Host {
     /// # Errors
     /// A setting that this host does not allow.
     pub(super) fn check(config: &Config) -> Result<Host, StartError> {
-        let wrong = StartError::of(Exit::Configuration);
+        let wrong = |reason: &dyn Display| {
+            StartError::of(Exit::Configuration)(&config.with_profile(reason))
+        };
         let files_max = raise_open_files();
         let files_open = descriptors::open_count();
         let allowed = allowed_cpus().map_err(|error| wrong(&error))?;

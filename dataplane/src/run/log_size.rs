@@ -99,6 +99,7 @@ pub fn log_plan(config: &Config, volume_bytes: u64, shards: u16) -> Result<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{PROFILES, profile_config};
 
     const MIB: u64 = 1 << 20;
 
@@ -117,6 +118,23 @@ mod tests {
             "{text}"
         );
         assert!(LogSize::choose(Some(520 * MIB), Some(64 * MIB), 1 << 40, 2).is_ok());
+    }
+
+    #[test]
+    fn each_profile_fits_onto_the_disk_of_its_machine_and_into_the_manifest() {
+        // From so many on they are deleted before their age: docs/decisions/0013-segments-bound-the-manifest.md.
+        const SEGMENTS_COUNT_MAX: u64 = 131_072;
+        for profile in PROFILES {
+            let config = profile_config(profile);
+            let disk_bytes = profile.shape().unwrap().disk_bytes;
+            let shards = config.cores.as_deref().unwrap().parse().unwrap();
+            let (bytes_max, segment_bytes) = (config.wal_bytes_max, config.segment_bytes);
+            let chosen = LogSize::choose(bytes_max, segment_bytes, disk_bytes, shards);
+            let size = chosen.unwrap_or_else(|why| panic!("{}: {why}", profile.name));
+            assert!(!size.is_small(), "{}: {}", profile.name, size.in_words());
+            assert!(size.bytes_max < disk_bytes, "{}", profile.name);
+            assert!(size.bytes_max / size.segment_bytes < SEGMENTS_COUNT_MAX);
+        }
     }
 
     #[test]

@@ -97,6 +97,7 @@ fn whole_mib(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{PROFILES, profile_config};
 
     fn choose(asked: Option<u64>, all: u64, shards: u16) -> Result<u64, String> {
         let limit = MemoryLimit {
@@ -117,6 +118,20 @@ mod tests {
         assert_eq!(before, 1 << 30);
         let unlimited = dedup_memory(None, None, 2, &ShardLimits::default()).unwrap();
         assert_eq!(unlimited.bytes, 1 << 30);
+    }
+
+    #[test]
+    fn each_profile_fits_into_the_memory_of_its_machine() {
+        for profile in PROFILES {
+            let config = profile_config(profile);
+            let shape = profile.shape().unwrap();
+            let shards: u16 = config.cores.as_deref().unwrap().parse().unwrap();
+            let asked = config.dedup_memory_bytes_max;
+            let chosen = choose(asked, shape.memory_bytes, shards);
+            let name = profile.name;
+            let refused = |why: String| panic!("{name}: {why}");
+            assert_eq!(Some(chosen.unwrap_or_else(refused)), asked, "{name}");
+        }
     }
 
     #[test]

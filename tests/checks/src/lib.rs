@@ -9,6 +9,7 @@ pub mod decisions;
 pub mod dependencies;
 pub mod links;
 pub mod modules;
+pub mod packages;
 pub mod rust;
 pub mod unused;
 

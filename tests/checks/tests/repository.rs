@@ -2,7 +2,9 @@
 //! It never repairs anything.
 
 use flk_checks::files::{self, File};
-use flk_checks::{Finding, cycles, decisions, dependencies, links, modules, rust, unused};
+use flk_checks::{
+    Finding, cycles, decisions, dependencies, links, modules, packages, rust, unused,
+};
 
 fn check(findings: impl IntoIterator<Item = Finding>) {
     let lines: Vec<String> = findings
@@ -82,6 +84,22 @@ fn every_dependency_has_its_reason() {
         .iter()
         .filter(|file| file.path.as_os_str() == "Cargo.toml");
     check(root.flat_map(dependencies::without_reason));
+}
+
+#[test]
+fn the_page_of_packages_says_what_cargo_says() {
+    let file = |path: &str| {
+        let text = std::fs::read_to_string(files::root().join(path));
+        let text = text.unwrap_or_else(|error| panic!("{path} cannot be read: {error}"));
+        let path = path.into();
+        File { path, text }
+    };
+    let page = file("docs/decisions/0031-packages-of-the-design.md");
+    check(packages::told_otherwise(
+        &page,
+        &file("Cargo.toml"),
+        &file("Cargo.lock"),
+    ));
 }
 
 #[test]

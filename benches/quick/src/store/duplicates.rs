@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use flk_bench_load::arrivals::Spacing;
 use flk_bench_load::cpu::{self, Affinity};
 use flk_bench_load::paced::{self, Sender};
 use flk_bench_load::{Load, Measured, Stock};
@@ -121,6 +122,7 @@ fn run(server: &Server, mut stock: Stock) -> io::Result<Measured> {
         load: &mut load,
         stock: &mut stock,
         per_second: PER_SECOND as f64,
+        spacing: Spacing::Constant,
     }];
     let measured = paced::run(&mut senders, duration)?.into_iter().next();
     measured.ok_or_else(|| io::Error::other("a sender has its figures"))

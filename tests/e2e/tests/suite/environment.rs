@@ -60,6 +60,8 @@ const WRONG: [(&str, &str); 104] = [
     ("METRICS_PASS", "sesame"),
     ("DEDUP_BACKEND", "redis"),
     ("DEDUP_BACKEND", "postgres"),
+    ("FLK_PROFILE", "mainframe"),
+    ("FLK_PROFILE", "./nowhere.toml"),
     ("FLK_CORES", "0"),
     ("FLK_CORES", "-1"),
     ("FLK_CORES", "100000"),
