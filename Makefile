@@ -305,15 +305,13 @@ endif
 
 -include tests/powercut/Makefile.inc
 
-<<<<<<< HEAD
 # ---- what is installed: `test-deploy` and `deploy-golden` ------------------------------------------------------------
 
 -include tests/deploy/Makefile.inc
-=======
+
 # ---- load by other people's generators: `load`, `load-smoke`, `load-check`, `load-locust`, `load-tools` -----------------------------
 
 -include load/Makefile.inc
->>>>>>> k6
 
 .PHONY: clean
 clean: ## remove what was built; data and downloaded tools stay
