@@ -21,8 +21,9 @@ const CPU_MAX: f64 = 1.1;
 type Cost = (f64, f64);
 
 pub(super) fn measure(bench: &Bench<'_>, goals: &mut Goals) -> io::Result<()> {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    // This thread may be where the load of an earlier part was.
     bench.allowed.apply()?;
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     if cpus < 2 {
         return Ok(());
     }
