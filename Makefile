@@ -239,6 +239,10 @@ replay-speed: ## how many stored bodies flk wal replay judges per second of a CP
 	$(CARGO) build --release --locked -p flk
 	$(CARGO) run --release --locked -p flk-dataplane --example replay_speed -- --bodies $(or $(BODIES),1000000)
 
+.PHONY: bench-ed25519
+bench-ed25519: ## Ed25519 signatures judged per second of a CPU, with and without tables of keys, beside a library's strict check (ROUNDS=400)
+	$(CARGO) run --release --locked -p flk-contract --example ed25519_rate -- --rounds $(or $(ROUNDS),400)
+
 .PHONY: bench-floor
 bench-floor: bench-build ## the floor alone: what loopback HTTP costs on this machine
 	target/release/flk-bench-quick --only floor $(BENCH_ARGS)

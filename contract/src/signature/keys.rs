@@ -127,6 +127,18 @@ impl VerifyingKey {
         self.is_short
     }
 
+    /// Whether a table would make it faster: it is an Ed25519 key without one.
+    pub const fn wants_table(&self) -> bool {
+        matches!(&self.verifier, Verifier::Ed25519(public) if !public.has_table())
+    }
+
+    /// Gives it the table that an Ed25519 key may have: see [`PublicKey::add_table`]. Another key stays as it is.
+    pub fn add_table(&mut self) {
+        if let Verifier::Ed25519(public) = &mut self.verifier {
+            public.add_table();
+        }
+    }
+
     fn hmac(scheme: Scheme, bytes: &[u8]) -> Result<Self, KeyError> {
         if bytes.is_empty() {
             return Err(KeyError::Empty);

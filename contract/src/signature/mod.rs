@@ -4,11 +4,12 @@
 mod ed25519;
 mod key_error;
 mod keys;
+mod multiples;
 mod scheme;
 mod stack;
 mod verify;
 
-pub use ed25519::PublicKey;
+pub use ed25519::{BASE_TABLE_BYTES, KEY_TABLE_BYTES, PublicKey};
 pub use key_error::KeyError;
 pub use keys::{
     HMAC_KEY_BYTES_ADVISED, KEYS_COUNT_MAX, KeyId, KeySet, KeySetBuilder, SigningKey, VerifyingKey,

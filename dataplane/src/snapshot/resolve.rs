@@ -1,15 +1,16 @@
 //! From a document to a snapshot: checks it, loads its keys and gives its tenants their numbers. The only place that makes a
 //! [`Snapshot`].
 
-use super::TENANTS_COUNT_MAX;
 use super::document::{
     Document, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
 };
 use super::fault::{Fault, SourceFault};
 use super::tenant::{KeySchedule, Limit, Snapshot, Tenant, TenantKeys, TimedKey, TimedParams};
+use super::{KEY_TABLES_COUNT_MAX, TENANTS_COUNT_MAX};
 use crate::dedup::context::TenantId;
 use flk_contract::signature::{VerifyingKey, wipe_stack};
 use flk_contract::{Params, Scheme};
+use std::cmp::Reverse;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -79,6 +80,7 @@ impl Resolver {
                 }
             });
         }
+        give_tables(&mut keys);
         let by_name = self.number(&document.tenants)?;
         let mut tenants: Vec<Tenant> = self.names.iter().map(gone).collect();
         for ((tenant, &id), keys) in document.tenants.iter().zip(&by_name).zip(keys) {
@@ -192,6 +194,20 @@ fn load_key(key: &KeyDocument, load: LoadSecret<'_>) -> Result<TimedKey, SourceF
         from_s: key.begins_s(),
         until_s: key.ends_s(),
     })
+}
+
+/// Gives Ed25519 keys their tables, as many as a snapshot may have: first to those that verify longest, then as the document
+/// has them. Others are as good, and slower.
+fn give_tables(tenants: &mut [TenantKeys]) {
+    let keys = tenants.iter_mut().flat_map(|keys| match keys {
+        TenantKeys::Scheduled(schedule) => schedule.keys.as_mut_slice(),
+        TenantKeys::Unsigned | TenantKeys::Unavailable => &mut [],
+    });
+    let mut keys: Vec<&mut TimedKey> = keys.filter(|it| it.key.wants_table()).collect();
+    keys.sort_by_key(|it| Reverse(it.until_s));
+    for TimedKey { key, .. } in keys.into_iter().take(KEY_TABLES_COUNT_MAX) {
+        key.add_table();
+    }
 }
 
 impl Source {

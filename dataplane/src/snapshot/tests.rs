@@ -1,8 +1,9 @@
 //! Documents and what they resolve to: their bytes and digests, what is refused and where it says so, and what shards run.
 
 use super::*;
+use crate::dedup::context::TenantId;
 use flk_contract::signature::VerifyingKey;
-use flk_contract::{Params, Scheme};
+use flk_contract::{NumberForm, Params, Scheme, SigningKey};
 use zeroize::Zeroizing;
 
 fn key(id: &str, text: &str) -> KeyDocument {
@@ -275,6 +276,41 @@ fn keys_that_follow_each_other_are_not_active_together() {
     assert_eq!(snapshot.changes_behind(0), Some(10));
     assert_eq!(snapshot.changes_behind(65), Some(70));
     assert_eq!(snapshot.changes_behind(70), None);
+}
+
+/// A tenant with an Ed25519 key that stands in the document itself.
+fn tenant_with_public(number: usize) -> TenantDocument {
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    let signing = SigningKey::from_seed(NumberForm::Repr, &seed);
+    let base64 = signing.public_key_base64().unwrap();
+    let key = KeyDocument {
+        scheme: signing.scheme().to_string(),
+        fingerprint: signing.id().to_string(),
+        source: Source::Public { base64 },
+        ..key("a", "any")
+    };
+    TenantDocument {
+        keys: vec![key],
+        ..tenant(&format!("tenant-{number:04}"))
+    }
+}
+
+#[test]
+fn so_many_ed25519_keys_have_tables_and_those_that_end_have_them_last() {
+    let mut document = document(&[]);
+    let names = 0..KEY_TABLES_COUNT_MAX + 2;
+    document.tenants = names.map(tenant_with_public).collect();
+    document.tenants[0].keys[0].not_after = Some(100);
+    let snapshot = resolve(&document).unwrap();
+    let without_table = |id: &TenantId| match &snapshot.tenant(*id).keys {
+        TenantKeys::Scheduled(schedule) => schedule.keys[0].key.wants_table(),
+        other => panic!("{other:?}"),
+    };
+    let names = snapshot.ids().filter(without_table);
+    let names: Vec<&str> = names.map(|id| &*snapshot.tenant(id).name).collect();
+    let last = format!("tenant-{:04}", KEY_TABLES_COUNT_MAX + 1);
+    assert_eq!(names, ["tenant-0000", &last]);
 }
 
 #[test]
