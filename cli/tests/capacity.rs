@@ -74,7 +74,7 @@ fn slices_and_filters_are_those_of_the_page_on_storage() {
         );
     }
     // At this rate batches are large, and the page's 230 bytes beside a body hold.
-    let busy = object(&["--rate", "50k", "--flush", "1ms"]);
+    let busy = object(&["--rate", "50k", "--flush", "2ms"]);
     let log_gb = of_one(&busy, "log_bytes_per_day") / 1e9;
     assert!((log_gb / 5.0 / 751.7 - 1.0).abs() < 0.02, "{log_gb}");
 }

@@ -177,6 +177,7 @@ impl fmt::Display for Rates {
             p50_us,
             p99_us,
             per_second,
+            ..
         } = &self.device;
         writeln!(
             f,

@@ -117,8 +117,8 @@ constants! {
     MERGE_IDS "two slices are merged from" 131072.0, "ids" Rule "docs/decisions/0030-slices-of-one-size-are-merged.md";
     /// Writes of an id where slices are too small to be merged by size.
     WRITES_OF_SMALL "writes of an id in small slices" 10.7, "times" Measured "docs/decisions/0030-slices-of-one-size-are-merged.md: 20 slices at most";
-    /// Slices of one hour are merged so many at a time.
-    MERGED_AT_ONCE "slices of an hour merged at a time" 4.0, "" Rule "docs/decisions/0030-slices-of-one-size-are-merged.md";
+    /// By what a slice of one hour grows with a merge, on average.
+    MERGED_AT_ONCE "growth of slices of an hour with a merge" 3.0, "times" Measured "docs/decisions/0030-slices-of-one-size-are-merged.md";
     /// Writes of an id beside the growth of what it is in.
     WRITES_BESIDE "writes of an id beside merges" 0.8, "times" Measured "docs/decisions/0030-slices-of-one-size-are-merged.md: its table";
     /// Blocks that filters let pass for a new id.

@@ -221,7 +221,7 @@ fn notes(sized: &Sized) -> Vec<String> {
     let (segments, most) = (sized.plan.disk.segments_count, c::SEGMENTS_MAX.value);
     if segments > most {
         let enough = sized.one.segment_bytes * segments / most;
-        let larger = (enough as u64).next_power_of_two().min(1 << 30);
+        let larger = (enough as u64).min(1 << 30).next_power_of_two();
         notes.push(format!(
             "{} segments are more than the {most} of the manifest, so bodies are kept for {}; --segment {} makes fewer",
             count(segments),

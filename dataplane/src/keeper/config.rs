@@ -90,7 +90,7 @@ pub struct KeeperConfig {
 pub struct MergeRule {
     /// Fewer entries than this in all of them are left alone: their filters are in a cache.
     pub entries_min: u64,
-    /// Two that span more seconds than this are merged, and four whatever they span.
+    /// Two are merged if they span more seconds than this, or more than a fortieth of the TTL, and four whatever they span.
     pub pairs_span_s: u32,
 }
 
@@ -104,7 +104,7 @@ impl MergeRule {
 
 impl Default for MergeRule {
     /// Filters of 256 KiB, and an hour: seals that follow each other faster are those of a full table under load, and writing their ids
-    /// again takes CPU from ingest. Four at a time, an id is written half as often, and for an hour there may be some slices more.
+    /// again takes CPU from ingest. Four at a time, an id is written a third less often, into about as many slices.
     fn default() -> MergeRule {
         MergeRule {
             entries_min: 1 << 17,

@@ -12,20 +12,25 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Whether neighbours of so many entries, the oldest one first, should be one although there are not too many slices. A younger one of
-/// less than three fifths of an older one waits until its own neighbours have made it as large: so an entry is written again
-/// only when what it is in has about doubled, or become four times as much.
-fn is_worth_it(entries: impl Iterator<Item = u64>, entries_min: u64) -> bool {
-    let (mut sum, mut largest) = (0_u64, 0);
-    for count in entries {
-        if count < largest / 5 * 3 {
-            return false;
-        }
-        sum = sum.saturating_add(count);
-        largest = largest.max(count);
-    }
-    sum >= entries_min
+/// Whether two neighbours of so many entries should be one although there are not too many slices. A younger one of less than three
+/// fifths of the older waits until its own neighbours have made it as large: so an entry is written again only when what it is
+/// in has about doubled.
+fn is_pair_worth_it(older: u64, younger: u64, entries_min: u64) -> bool {
+    older.saturating_add(younger) >= entries_min && younger >= older / 5 * 3
 }
+
+/// The same of four: together they have at least twice as many as the largest of them. So uneven ones, as seals under load are,
+/// do not keep each other from being merged.
+fn are_worth_it(entries: impl Iterator<Item = u64>, entries_min: u64) -> bool {
+    let (sum, largest) = entries.fold((0_u64, 0), |(sum, largest), count| {
+        (sum.saturating_add(count), count.max(largest))
+    });
+    sum >= entries_min && largest <= sum / 2
+}
+
+/// Four of two that span less than this part of the TTL span no more than a slice may, a tenth of it. Where a pair spans more it
+/// cannot wait for becoming a four.
+const PAIRS_TTL_PART: u32 = 40;
 
 /// How many neighbours may become one.
 const TOGETHER: [usize; 2] = [2, 4];
@@ -68,18 +73,22 @@ impl Service {
     }
 
     fn may_merge(&self, run: &[SliceEntry]) -> bool {
-        let rule = self.store.config.merges;
+        let config = &self.store.config;
+        let (rule, ttl_s) = (config.merges, config.ttl_s);
         let first = run.iter().map(|it| it.decided_first).min();
         let last = run.iter().map(|it| it.decided_last).max();
         let span_s = last.unwrap_or(0) - first.unwrap_or(0);
-        let is_pair = run.len() == 2;
-        let is_wanted = is_pair && self.has_too_many_slices()
-            || (!is_pair || span_s > rule.pairs_span_s)
-                && is_worth_it(run.iter().map(|it| it.entries), rule.entries_min);
+        let is_wanted = match run {
+            [older, younger] => {
+                let spans_enough = span_s > rule.pairs_span_s.min(ttl_s / PAIRS_TTL_PART);
+                let entries = (older.entries, younger.entries);
+                self.has_too_many_slices()
+                    || spans_enough && is_pair_worth_it(entries.0, entries.1, rule.entries_min)
+            }
+            more => are_worth_it(more.iter().map(|it| it.entries), rule.entries_min),
+        };
         let unreadable = &self.sealing.unmergeable;
-        is_wanted
-            && span_s <= self.store.config.ttl_s / 10
-            && !run.iter().any(|it| unreadable.contains(&it.file))
+        is_wanted && span_s <= ttl_s / 10 && !run.iter().any(|it| unreadable.contains(&it.file))
     }
 
     /// When the merge of these failed last; 0 if it never did.
@@ -189,16 +198,22 @@ pub(crate) fn joined<'a>(all: impl Iterator<Item = &'a Vec<Cover>>) -> Vec<Cover
 
 #[cfg(test)]
 mod tests {
-    use super::is_worth_it;
+    use super::{are_worth_it, is_pair_worth_it};
 
     #[test]
-    fn those_of_one_size_are_worth_a_merge_and_a_small_one_behind_a_large_one_is_not() {
-        let worth = |entries: &[u64]| is_worth_it(entries.iter().copied(), 1000);
-        assert!(worth(&[500, 500]) && worth(&[1000, 600]) && worth(&[5, 5000]));
-        assert!(!worth(&[1000, 599]) && !worth(&[499, 500]));
-        assert!(worth(&[300, 500, 500, 300]) && worth(&[5, 500, 300, 300]));
-        assert!(!worth(&[500, 500, 500, 299]) && !worth(&[200, 200, 200, 200]));
-        assert!(is_worth_it([0, 0].into_iter(), 0));
-        assert!(is_worth_it([u64::MAX, u64::MAX].into_iter(), u64::MAX));
+    fn two_of_one_size_are_worth_a_merge_and_a_small_one_behind_a_large_one_is_not() {
+        let worth = |older, younger| is_pair_worth_it(older, younger, 1000);
+        assert!(worth(500, 500) && worth(1000, 600) && worth(5, 5000));
+        assert!(!worth(1000, 599) && !worth(499, 500));
+        assert!(is_pair_worth_it(0, 0, 0) && is_pair_worth_it(u64::MAX, u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn four_are_worth_a_merge_where_that_doubles_the_largest_of_them() {
+        let worth = |entries: [u64; 4]| are_worth_it(entries.into_iter(), 1000);
+        assert!(worth([250; 4]) && worth([500, 5, 500, 5]) && worth([5, 100, 500, 400]));
+        assert!(!worth([249; 4]) && !worth([600, 200, 200, 199]) && !worth([1, 1, 1, 1000]));
+        assert!(are_worth_it([0; 4].into_iter(), 0));
+        assert!(are_worth_it([u64::MAX / 2; 4].into_iter(), u64::MAX));
     }
 }

@@ -59,7 +59,7 @@ pub(crate) struct Sealing {
     pub(crate) merge_due: Due,
     /// Merges since the last one that went well.
     pub(crate) merges_failed_count: u32,
-    /// Pairs of files whose merge failed, and when it did last.
+    /// First and last files of those whose merge failed, and when it did last.
     pub(crate) merges_failed: BTreeMap<(u64, u64), u64>,
     /// Files of slices that could not be read whole: they are merged no more.
     pub(crate) unmergeable: BTreeSet<u64>,

@@ -100,13 +100,15 @@ fn next_merge(slices: &[Span], policy: Policy) -> Option<Range<usize>> {
     let seals = |run: &[Span]| run.iter().map(|it| it.seals()).sum::<u32>();
     let may_merge = |run: &[Span]| {
         let ids = |slice: &Span| u64::from(slice.seals()) * policy.ids;
-        let older = |at: usize| run[..at].iter().map(ids).max().unwrap_or(0);
-        let is_even = (0..run.len()).all(|at| ids(&run[at]) >= older(at) / 5 * 3);
-        let is_worth_it =
-            is_even && run.iter().map(ids).sum::<u64>() >= MergeRule::default().entries_min;
-        let is_pair = run.len() == 2;
-        let is_wanted =
-            is_pair && too_many || is_worth_it && (!is_pair || seals(run) > policy.pairs_span);
+        let (sum, largest) = (run.iter().map(ids).sum(), run.iter().map(ids).max());
+        let is_large = sum >= MergeRule::default().entries_min;
+        let is_wanted = match run {
+            [older, younger] => {
+                let spans_enough = seals(run) > policy.pairs_span.min(policy.ttl / 40);
+                too_many || spans_enough && is_large && ids(younger) >= ids(older) / 5 * 3
+            }
+            _ => is_large && largest <= Some(sum / 2),
+        };
         is_wanted && seals(run) <= policy.span_max
     };
     let runs = [2, 4].into_iter().flat_map(|count| {
@@ -174,6 +176,20 @@ mod tests {
         let spans = [(0, 4), (4, 5), (5, 6), (6, 7)].map(|(from, to)| Span { from, to });
         assert_eq!(shape.slices, spans);
         assert_eq!(shape.writes_per_id, (7.0 + 4.0) / 7.0);
+    }
+
+    #[test]
+    fn where_ids_live_for_hours_only_pairs_need_not_span_one() {
+        // A TTL of ten hours, and a seal each 100 s.
+        let short = Policy {
+            ids: 200_000,
+            pairs_span: 36,
+            span_max: 36,
+            ttl: 360,
+            ..HOURLY
+        };
+        let shape = after(800, short);
+        assert!(shape.writes_per_id < 7.0, "{}", shape.writes_per_id);
     }
 
     #[test]

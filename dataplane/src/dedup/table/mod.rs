@@ -275,7 +275,8 @@ impl Partitions {
 }
 
 /// Entries per 65,536 homes at which a partition grows: from 0.8 to 0.9, that is over one growth by an eighth, spread
-/// evenly over any run of partitions. So at any moment growth is due for as many partitions as at any other.
+/// evenly over any run of partitions. So at any moment growth by an eighth is due for as many partitions as at any other. Those that grow
+/// by a half come in waves, each of which [`MOVED_PER_INSERT`] keeps up with.
 fn threshold(partition: u16) -> u32 {
     let fraction = u32::from(partition).wrapping_mul(0x9E37_79B9) >> 16; // of 65,536; the golden ratio spreads it
     52_429 + ((fraction * 6_553) >> 16)
