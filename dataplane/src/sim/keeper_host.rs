@@ -7,26 +7,10 @@ use super::process::KEEPER;
 use super::queue::Happening;
 use super::world::World;
 use crate::event::Event;
-use crate::keeper::config::MergeRule;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp};
 use crate::mesh::keeper::{Shortage, ToShard};
 use crate::sim_trace;
-
-/// Slices of one size are merged at once: two where two slices are allowed, four where four are, else never.
-pub(super) fn merge_rule(slices_count_max: u32) -> MergeRule {
-    match slices_count_max {
-        2 => MergeRule {
-            entries_min: 0,
-            pairs_span_s: 0,
-        },
-        4 => MergeRule {
-            entries_min: 0,
-            pairs_span_s: u32::MAX,
-        },
-        _ => MergeRule::NEVER,
-    }
-}
 
 impl World {
     /// Puts an event into the keeper's mailbox.

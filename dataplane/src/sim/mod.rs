@@ -19,6 +19,7 @@ pub mod keeper_files;
 pub mod keeper_host;
 pub mod looks;
 pub mod memory;
+mod merges;
 pub mod network;
 pub mod operator;
 pub mod process;

@@ -262,10 +262,8 @@ impl Oracle {
         request.status = Some(answer.status);
         request.answered_in_run = run;
         let unexpected = || {
-            let how = format!(
-                "request {serial} ({kind:?}, id {key}) was answered {} {}",
-                answer.status, answer.body
-            );
+            let (status, body) = (answer.status, &answer.body);
+            let how = format!("request {serial} ({kind:?}, id {key}) was answered {status} {body}");
             Err(broken(Property::ReplyOrder, how))
         };
         let shape = request.shape;
@@ -293,9 +291,8 @@ impl Oracle {
         }
         match (kind, answer.status) {
             _ if too_large => unexpected(), // but a batch as a whole, above
-            (Kind::Malformed | Kind::Empty, 400) | (Kind::BadSignature, 401) => {
-                Ok(Meaning::Refused)
-            }
+            (Kind::Malformed | Kind::Empty, 400) => Ok(Meaning::Refused),
+            (Kind::BadSignature, 401) => Ok(Meaning::Refused),
             (Kind::Valid(_) | Kind::WrongId, 401) if refuses => {
                 self.ids[key as usize].deciders.remove(&serial);
                 Ok(Meaning::Refused)
@@ -312,11 +309,8 @@ impl Oracle {
                 })
             }
             (_, 200 | 202) if answer.body.contains(&pool().id(key).pcs_id) => {
-                let how = format!(
-                    "request {serial} ({kind:?}, id {key}, {shape:?}) got the outcome {}",
-                    answer.body
-                );
-                Err(broken(Property::NothingInvented, how))
+                let what = format!("request {serial} ({kind:?}, id {key}, {shape:?})");
+                Err(invented(&what, answer))
             }
             _ => unexpected(),
         }
@@ -467,6 +461,12 @@ impl Oracle {
             .filter_map(|key| Some((key, self.surely(key)?)))
             .collect()
     }
+}
+
+/// An outcome for what cannot have one.
+fn invented(request: &str, answer: &SeenAnswer) -> Broken {
+    let how = format!("{request} got the outcome {}", answer.body);
+    broken(Property::NothingInvented, how)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! once; nothing here happens yet.
 
 use super::dice::Dice;
-use super::keeper_host::merge_rule;
 use super::memory;
+use super::merges::merge_rule;
 use super::records::{KEYS_COUNT, params};
 use crate::io::SyncMode;
 use crate::keeper::config::{HoldLimit, KeeperConfig};

@@ -1,10 +1,13 @@
 //! The files of a folder use each other in one direction only. A folder is a module of a crate, its files and folders the
 //! modules in it; the module itself, which stands above them, may share anything with them. It reads `use` and paths, not
-//! calls of methods, and leaves tests out.
+//! calls of methods, and leaves out tests and what only planted bugs need.
 
 use crate::Finding;
 use crate::files::File;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What a file begins with that holds mistakes only: it belongs to each of the places where they are planted.
+const ONLY_PLANTED: &str = "#![cfg(feature = \"planted-bugs\")]\n";
 
 /// The path of a module in its crate.
 type Module = Vec<String>;
@@ -44,6 +47,7 @@ fn in_crate(files: &[File], root: &str) -> Vec<Finding> {
     };
     let modules: BTreeMap<Module, &File> = files
         .iter()
+        .filter(|file| !file.text.contains(ONLY_PLANTED))
         .filter_map(|file| Some((inside(file)?, file)))
         .collect();
     let mut folders: BTreeMap<Module, Folder<'_>> = BTreeMap::new();
@@ -152,9 +156,8 @@ fn paths(text: &str) -> Vec<(usize, String)> {
             let before = &code[..at];
             let is_inside = before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
             let is_seen_from = before.ends_with("pub(in ") || before.ends_with("pub(");
-            let is_use = before
-                .rfind('\n')
-                .is_some_and(|it| before[it..].contains("use "));
+            let line = before.rfind('\n').map_or(0, |it| it + 1);
+            let is_use = before[line..].contains("use ");
             if is_inside || is_seen_from || is_use {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Compiles the copy with all mutants in it. A mutant that does not compile is no mistake that anybody could make: it is
 //! dropped, and the rest compiled again.
 
-use crate::plan::Mutant;
+use crate::mutant::Mutant;
 use crate::render::{Place, SWITCH, SWITCH_MODULE, render};
 use crate::tree;
 use serde_json::Value;

@@ -9,6 +9,7 @@
 mod build;
 mod jobs;
 mod mistakes;
+mod mutant;
 mod options;
 mod outcome;
 mod plan;

@@ -2,7 +2,7 @@
 //! changes what is constant, what tests, what stands in a macro's arguments (assertions above all), and what no test could
 //! see by construction: code behind a question for a planted bug, and probes, which only measure.
 
-use crate::plan::{Change, Mutant, one_line};
+use crate::mutant::{Change, Mutant, one_line};
 use std::io;
 use std::ops::Range;
 use std::path::Path;

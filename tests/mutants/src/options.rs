@@ -1,6 +1,6 @@
 //! What was asked for on the command line, and the choice of mutants that follows from it. It opens nothing.
 
-use crate::plan::Mutant;
+use crate::mutant::Mutant;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 //! read again by the next.
 
 use crate::jobs::lock;
+use crate::mutant::{Key, Mutant};
 use crate::options::Keep;
-use crate::plan::{Key, Mutant};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! Writes a source with its mutants in it, each behind a question to the switch. Text is only inserted, so that mutants
 //! within each other need no care: at most one is on, and its text is that of the original.
 
-use crate::plan::{Change, Mutant};
+use crate::mutant::{Change, Mutant};
 use std::ops::Range;
 
 /// The name of the module that is added to each crate.

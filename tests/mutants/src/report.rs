@@ -1,7 +1,7 @@
 //! Adds the verdicts up, by area, and says what has survived without a reason.
 
+use crate::mutant::Mutant;
 use crate::outcome::{Outcome, Verdict};
-use crate::plan::Mutant;
 use crate::survivors::{Known, Reason};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! The committed list of mutants that survive, each with its reason. A line names file, function and change, not a line
 //! number, so that it holds when code above it moves.
 
-use crate::plan::{Key, Mutant};
+use crate::mutant::{Key, Mutant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -2,9 +2,9 @@
 //! takes longest.
 
 use crate::jobs::each;
+use crate::mutant::Mutant;
 use crate::options::Options;
 use crate::outcome::{Outcome, Verdict};
-use crate::plan::Mutant;
 use crate::suite::{Suite, Test};
 use std::collections::BTreeMap;
 use std::io;
