@@ -100,7 +100,7 @@ fn next_merge(slices: &[Span], policy: Policy) -> Option<Range<usize>> {
     let seals = |run: &[Span]| run.iter().map(|it| it.seals()).sum::<u32>();
     let may_merge = |run: &[Span]| {
         let ids = |slice: &Span| u64::from(slice.seals()) * policy.ids;
-        let (sum, largest) = (run.iter().map(ids).sum(), run.iter().map(ids).max());
+        let (sum, largest) = (run.iter().map(ids).sum::<u64>(), run.iter().map(ids).max());
         let is_large = sum >= MergeRule::default().entries_min;
         let is_wanted = match run {
             [older, younger] => {

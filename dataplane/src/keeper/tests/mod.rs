@@ -23,6 +23,7 @@ mod horizon;
 mod labels;
 mod lengths;
 mod manifest;
+mod merges;
 mod offline;
 mod old_manifests;
 mod over_memory;
