@@ -33,7 +33,7 @@ on_every_host!(
 const TOO_LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 104] = [
+const WRONG: [(&str, &str); 106] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
