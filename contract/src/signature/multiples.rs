@@ -20,8 +20,9 @@ impl<const BITS: usize, const DIGITS: usize, const APART: usize> Multiples<BITS,
     const ROWS_COUNT: usize = DIGITS.div_ceil(APART);
     const ROW_COUNT: usize = 1 << (BITS - 1);
     /// A digit fits into `i8`, and its bits into two bytes, wherever they begin.
-    const IS_SOUND: () =
-        assert!(BITS <= 8 && DIGITS == SCALAR_BITS.div_ceil(BITS) && SCALAR_BITS % BITS != 0);
+    const IS_SOUND: () = assert!(
+        BITS <= 8 && DIGITS == SCALAR_BITS.div_ceil(BITS) && !SCALAR_BITS.is_multiple_of(BITS)
+    );
 
     /// Memory of a table, in bytes.
     pub(super) const BYTES: usize = Self::ROWS_COUNT * Self::ROW_COUNT * size_of::<EdwardsPoint>();

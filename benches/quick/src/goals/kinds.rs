@@ -49,8 +49,8 @@ pub(super) fn measure(bench: &Bench<'_>, goals: &mut Goals) -> io::Result<()> {
     }
     server.stop();
     let cpu = |at: usize| median(levels[at].iter().map(Level::cpu_us));
-    for at in 1..KINDS.len() {
-        let what = format!("CPU of a {} beside a new record", KINDS[at].0);
+    for (at, (name, _)) in KINDS.iter().enumerate().skip(1) {
+        let what = format!("CPU of a {name} beside a new record");
         goals.at_most("G8", what, cpu(at) / cpu(0), 1.0);
     }
     let names = KINDS.iter().map(|(name, _)| (*name).to_owned());

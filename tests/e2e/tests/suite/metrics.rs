@@ -32,7 +32,7 @@ const PROMISED: [&str; 7] = [
 
 /// Samples about answers and the log itself, which every request and the passing of time change, and gauges of the table,
 /// which follow the first outcome a turn of its owner later.
-const ALWAYS: [&str; 22] = [
+const ALWAYS: [&str; 23] = [
     "http_",
     "process_",
     "flk_shard_",
@@ -47,6 +47,7 @@ const ALWAYS: [&str; 22] = [
     "flk_wal_syncs",
     "flk_wal_records",
     "flk_turns",
+    "flk_uring_enters_total",
     "flk_connections",
     "flk_dedup_keys",
     "flk_dedup_bytes",
