@@ -29,14 +29,8 @@ static OF_BASE: LazyLock<OfBase> = LazyLock::new(|| OfBase::of(ED25519_BASEPOINT
 pub struct PublicKey {
     bytes: [u8; 32],
     minus_a: EdwardsPoint,
-    /// Shared by all clones.
-    table: Option<Arc<Table>>,
-}
-
-/// What makes `S·B − k·A` a sum of precomputed points.
-struct Table {
-    of_minus_a: OfKey,
-    of_base: &'static OfBase,
+    /// Multiples of `−A`, shared by all clones: `S·B − k·A` is a sum of precomputed points then.
+    table: Option<Arc<OfKey>>,
 }
 
 impl PublicKey {
@@ -56,12 +50,10 @@ impl PublicKey {
     /// Gives it a table of [`KEY_TABLE_BYTES`], which its clones share: signatures are judged faster, and no differently. That takes
     /// about as long as loading the key.
     pub fn add_table(&mut self) {
-        self.table.get_or_insert_with(|| {
-            Arc::new(Table {
-                of_minus_a: Multiples::of(self.minus_a),
-                of_base: &OF_BASE,
-            })
-        });
+        // Now, and not with the first verdict.
+        LazyLock::force(&OF_BASE);
+        self.table
+            .get_or_insert_with(|| Arc::new(Multiples::of(self.minus_a)));
     }
 
     /// Whether it has a table.
@@ -93,7 +85,7 @@ impl PublicKey {
     /// `S·B − k·A`.
     fn expected(&self, s: &Scalar, k: &Scalar) -> EdwardsPoint {
         match &self.table {
-            Some(table) => table.of_base.times(s) + table.of_minus_a.times(k),
+            Some(of_minus_a) => OF_BASE.times(s) + of_minus_a.times(k),
             None => EdwardsPoint::vartime_double_scalar_mul_basepoint(k, &self.minus_a, s),
         }
     }

@@ -1,6 +1,7 @@
 //! Makes a WAL_DIR as a gateway leaves it after weeks of service and a `kill -9`: slices, the log that they cover, and a
 //! log that is in no slice yet. All bytes are encoded by the product's own writers; nothing is sent over HTTP.
 
+use flk_contract::hash::bytes_of_hex32;
 use flk_contract::params::ParamsVersion;
 use flk_dataplane::dedup::Decided;
 use flk_dataplane::dedup::key::KeyHash;
@@ -360,7 +361,10 @@ impl<'a> Maker<'a> {
             Some(record) => {
                 let record = record(number);
                 let index = batch.push_body(&record.body, &meta);
-                (index, bytes_of(&record.pcs_id))
+                (
+                    index,
+                    bytes_of_hex32(record.pcs_id.as_bytes()).unwrap_or_default(),
+                )
             }
         };
         let mut digest = [0; 32];
@@ -388,12 +392,6 @@ impl<'a> Maker<'a> {
         create(self.at, SECRET)?.write_all(&self.secret.encode())?;
         create(self.at, MANIFEST)?.write_all(&self.manifest.encode())
     }
-}
-
-/// The bytes that hex digits spell.
-fn bytes_of(id: &str) -> [u8; 32] {
-    let byte = |at: usize| u8::from_str_radix(id.get(2 * at..2 * at + 2)?, 16).ok();
-    std::array::from_fn(|at| byte(at).unwrap_or_default())
 }
 
 const NUMBERS: [f64; 4] = [1.5, 1.5, 0.25, 0.25];

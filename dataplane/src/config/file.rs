@@ -65,51 +65,42 @@ impl File<'_> {
             let at = error.span().map_or(0, |span| span.start);
             self.error(at, "TOML", error.message().to_owned())
         })?;
-        let Found {
-            settings: mut found,
-            mut tenants,
-            mut shape,
-            mut mistakes,
-        } = Found::default();
+        let mut found = Found::default();
         for (section, value) in table.get_ref() {
             let at = section.span().start;
             if section.get_ref() == "tenants" && self.kind == Kind::Configuration {
-                tenants = tenants::read(self, at, value.get_ref(), &mut mistakes);
+                let mistakes = &mut found.mistakes;
+                found.tenants = tenants::read(self, at, value.get_ref(), mistakes);
                 continue;
             }
             let DeValue::Table(keys) = value.get_ref() else {
-                mistakes.push(self.unknown(at, section.get_ref()));
+                found.mistakes.push(self.unknown(at, section.get_ref()));
                 continue;
             };
             if section.get_ref() == "machine" && self.kind == Kind::Profile {
-                let (file, name, members) = (self, "machine", keys);
                 let table = Table {
-                    file,
-                    name,
+                    file: self,
+                    name: "machine",
                     at,
-                    members,
+                    members: keys,
                 };
-                shape = Some(shape::read(&table, &mut mistakes));
+                found.shape = Some(shape::read(&table, &mut found.mistakes));
                 continue;
             }
             if keys.is_empty() && !has_section(section.get_ref()) {
-                mistakes.push(self.unknown(at, section.get_ref()));
+                found.mistakes.push(self.unknown(at, section.get_ref()));
             }
             for (key, value) in keys {
                 let name = format!("{}.{}", section.get_ref(), key.get_ref());
                 match self.setting(&name, key.span().start, value) {
-                    Ok(setting) => found.push(setting),
-                    Err(mistake) => mistakes.push(mistake),
+                    Ok(setting) => found.settings.push(setting),
+                    Err(mistake) => found.mistakes.push(mistake),
                 }
             }
         }
+        let mistakes = &mut found.mistakes;
         mistakes.sort_by_key(|mistake| mistake.place.as_ref().map(|place| place.line));
-        Ok(Found {
-            settings: found,
-            tenants,
-            shape,
-            mistakes,
-        })
+        Ok(found)
     }
 
     fn setting(

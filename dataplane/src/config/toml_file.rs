@@ -29,17 +29,33 @@ pub(super) struct File<'a> {
 
 impl File<'_> {
     pub(super) fn error(&self, at: usize, key: &str, problem: String) -> ConfigError {
-        let (variable, allowed) = match self.kind {
-            Kind::Configuration => (FILE_VARIABLE, FILE_ALLOWED),
-            Kind::Profile => (Variable::Profile.name(), PROFILE_ALLOWED),
+        let allowed = match self.kind {
+            Kind::Configuration => FILE_ALLOWED,
+            Kind::Profile => PROFILE_ALLOWED,
         };
         ConfigError {
-            variable,
+            variable: self.variable(),
             place: Some(Box::new(self.place(at, key))),
             argument: None,
             value: None,
             problem,
             allowed,
+        }
+    }
+
+    /// The variable that names it.
+    pub(super) fn variable(&self) -> &'static str {
+        match self.kind {
+            Kind::Configuration => FILE_VARIABLE,
+            Kind::Profile => Variable::Profile.name(),
+        }
+    }
+
+    /// Where one reads what may stand in it.
+    pub(super) fn example(&self) -> &'static str {
+        match self.kind {
+            Kind::Configuration => "see flk config init",
+            Kind::Profile => "see flk profile show",
         }
     }
 

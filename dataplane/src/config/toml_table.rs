@@ -3,7 +3,6 @@
 use super::error::{ConfigError, Place};
 use super::toml_file::File;
 use super::unknown::nearest;
-use super::variables::FILE_VARIABLE;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -60,7 +59,7 @@ impl<'a, 'b> Table<'a, 'b> {
         match read(value.get_ref()) {
             Some(value) => Ok(Some(value)),
             None => Err(ConfigError {
-                variable: FILE_VARIABLE,
+                variable: self.file.variable(),
                 place: Some(Box::new(place)),
                 argument: None,
                 value: None,
@@ -136,12 +135,12 @@ impl<'a, 'b> Table<'a, 'b> {
             },
         };
         ConfigError {
-            variable: FILE_VARIABLE,
+            variable: self.file.variable(),
             place: Some(Box::new(place)),
             argument: None,
             value: None,
             problem: problem.into(),
-            allowed: "see flk config init",
+            allowed: self.file.example(),
         }
     }
 }

@@ -89,16 +89,12 @@ impl Owner {
     /// These keys will be claimed next: their places in the table and in the filters of slices are brought into the cache, all at the
     /// same time. One after the other, each of them would wait for memory, several times.
     pub fn expect_claims(&self, keys: impl Iterator<Item = Key>) {
-        let touched = keys.map(|key| self.table.touch(key) ^ self.sets.touch(key));
-        std::hint::black_box(touched.fold(0, |sum, it| sum ^ it));
+        wait_for(keys.map(|key| self.table.touch(key) ^ self.sets.touch(key)));
     }
 
-    /// The decisions of these keys become durable next: see [`Owner::expect_claims`]. Returns how many there were.
-    pub fn expect_durable(&self, keys: impl Iterator<Item = Key>) -> usize {
-        let touched = keys.map(|key| self.table.touch(key));
-        let (count, sum) = touched.fold((0, 0), |(count, sum), it| (count + 1, sum ^ it));
-        std::hint::black_box(sum);
-        count
+    /// The decisions of these keys become durable next: see [`Owner::expect_claims`].
+    pub fn expect_durable(&self, keys: impl Iterator<Item = Key>) {
+        wait_for(keys.map(|key| self.table.touch(key)));
     }
 
     /// A record asks for its key. It is answered at once, or later when a decision is durable or a read is done. The
@@ -437,4 +433,9 @@ impl Owner {
             },
         });
     }
+}
+
+/// Waits for reads that were begun, all together: their sum is the first that needs them.
+fn wait_for(touched: impl Iterator<Item = u64>) {
+    std::hint::black_box(touched.fold(0, |sum, it| sum ^ it));
 }

@@ -43,11 +43,6 @@ impl Line {
         bytes
     }
 
-    /// Any word of it: it lies in one line of the cache.
-    pub(super) fn touch(&self) -> u64 {
-        self.0[0]
-    }
-
     fn set(&mut self, key: Key) {
         for (word, bit) in bits_of(key) {
             self.0[word] |= bit;
@@ -105,8 +100,14 @@ pub fn may_hold(lines: &[Line], probe: &Probe) -> bool {
     line.is_some_and(|line| line.has_all(&probe.bits))
 }
 
+/// Reads the line of a key, and so brings it into the cache. What it returns is good for nothing else.
+pub(super) fn touch(lines: &[Line], key: Key) -> u64 {
+    let line = lines.get(line_of(key, lines.len()));
+    line.map_or(0, |line| line.0[0])
+}
+
 /// The line that a key belongs to.
-pub(super) fn line_of(key: Key, lines_count: usize) -> usize {
+fn line_of(key: Key, lines_count: usize) -> usize {
     ((u128::from(key.high << 10) * lines_count as u128) >> 64) as usize
 }
 

@@ -212,8 +212,8 @@ fn done((): ()) -> FileValue {
     FileValue::Done
 }
 
-/// Whether a file is its owner's alone, whatever the rights of the others are. With a lock on the lock file a reader could keep a gateway
-/// from starting.
+/// Whether a file is its owner's alone, whatever the rights of the others are. With a lock on the lock file a reader could keep
+/// a gateway from starting.
 fn is_private(name: &str) -> bool {
     [LOCK, SECRET].contains(&name)
 }

@@ -90,7 +90,8 @@ pub struct KeeperConfig {
 pub struct MergeRule {
     /// Fewer entries than this in all of them are left alone: their filters are in a cache.
     pub entries_min: u64,
-    /// Two are merged if they span more seconds than this, or more than a fortieth of the TTL, and four whatever they span.
+    /// Two are merged if they span more seconds than this, or more than a fortieth of the TTL; four of any span that a slice may have,
+    /// a tenth of the TTL.
     pub pairs_span_s: u32,
 }
 

@@ -28,8 +28,8 @@ fn are_worth_it(entries: impl Iterator<Item = u64>, entries_min: u64) -> bool {
     sum >= entries_min && largest <= sum / 2
 }
 
-/// Four of two that span less than this part of the TTL span no more than a slice may, a tenth of it. Where a pair spans more it
-/// cannot wait for becoming a four.
+/// A pair that spans more than this part of the TTL is merged at once: four slices of its size would span more than the tenth
+/// that a slice may.
 const PAIRS_TTL_PART: u32 = 40;
 
 /// How many neighbours may become one.
@@ -81,9 +81,9 @@ impl Service {
         let is_wanted = match run {
             [older, younger] => {
                 let spans_enough = span_s > rule.pairs_span_s.min(ttl_s / PAIRS_TTL_PART);
-                let entries = (older.entries, younger.entries);
+                let (older, younger) = (older.entries, younger.entries);
                 self.has_too_many_slices()
-                    || spans_enough && is_pair_worth_it(entries.0, entries.1, rule.entries_min)
+                    || spans_enough && is_pair_worth_it(older, younger, rule.entries_min)
             }
             more => are_worth_it(more.iter().map(|it| it.entries), rule.entries_min),
         };
@@ -116,12 +116,7 @@ impl Service {
     /// that submits have to wait for: a merge that has none is postponed.
     pub(crate) fn next_merge_bytes(&self) -> Option<u64> {
         let run = self.next_merge()?;
-        Some(self.bytes_of(run))
-    }
-
-    fn bytes_of(&self, run: Range<usize>) -> u64 {
-        let slices = &self.store.manifest.slices[run];
-        slices.iter().map(|slice| slice.bytes).sum()
+        Some(bytes_of(&self.store.manifest.slices[run]))
     }
 
     /// Makes one slice of some, if that is due and there is room for it.
@@ -130,7 +125,8 @@ impl Service {
             return Ok(false);
         };
         let room = self.room().await?;
-        if room.free_bytes < room.reserve_bytes + self.bytes_of(run.clone()) {
+        if room.free_bytes < room.reserve_bytes + bytes_of(&self.store.manifest.slices[run.clone()])
+        {
             return Ok(false);
         }
         let merged = &self.store.manifest.slices[run.clone()];
@@ -178,6 +174,10 @@ impl Service {
         }
         Ok(published)
     }
+}
+
+fn bytes_of(run: &[SliceEntry]) -> u64 {
+    run.iter().map(|slice| slice.bytes).sum()
 }
 
 /// The files of the oldest and of the youngest one.

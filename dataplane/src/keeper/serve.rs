@@ -160,8 +160,8 @@ impl Service {
         }
     }
 
-    /// Gives numbers to parameter sets, and sends them to the shards before the caller has its answer. Never in the middle of long work, which may
-    /// hold the dictionary.
+    /// Gives numbers to parameter sets, and sends them to the shards before the caller has its answer. Never in the middle of
+    /// long work, which may hold the dictionary.
     fn number_params(&mut self) {
         for (asked, versions) in std::mem::take(&mut self.params_asked) {
             if !self.dictionary.know(&versions) {

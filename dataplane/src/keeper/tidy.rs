@@ -1,5 +1,5 @@
-//! Tidying slices while serving: what nothing names and nothing reads is removed, what is expired is dropped, and where there
-//! are too many, neighbours are merged.
+//! Tidying slices while serving: what nothing names and nothing reads is removed, what is expired is dropped, and neighbours are
+//! merged.
 
 use crate::keeper::Service;
 use crate::keeper::due::Due;

@@ -5,6 +5,8 @@ use crate::config::units::{show_bytes, typed_bytes};
 use crate::driver::memory::{MemoryLimit, memory_limit};
 use crate::keeper::memory_room::MemoryRoom;
 use crate::shard::config::ShardLimits;
+use crate::snapshot::KEY_TABLES_COUNT_MAX;
+use flk_contract::signature::{BASE_TABLE_BYTES, KEY_TABLE_BYTES};
 
 /// Upper bound of the default: about eleven million keys, which fits a laptop. A gateway with more load needs a setting.
 const SHARE_BYTES_MAX: u64 = 1 << 30;
@@ -12,6 +14,11 @@ const SHARE_BYTES_MAX: u64 = 1 << 30;
 const BYTES_MIN: u64 = 1 << 20;
 /// The program, its stacks, the keeper and the overhead of the allocator.
 const PROCESS_BYTES: u64 = 16 << 20;
+
+/// Tables of the Ed25519 keys of two snapshots take half of it, or less.
+const _: () = assert!(
+    2 * KEY_TABLES_COUNT_MAX * KEY_TABLE_BYTES + BASE_TABLE_BYTES <= PROCESS_BYTES as usize / 2
+);
 
 /// The memory of the tables, and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]

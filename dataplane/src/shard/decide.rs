@@ -24,13 +24,14 @@ impl Ingress {
             self.due.push(conn);
         }
         loop {
-            let durable = self.won.iter().take_while(|(needs, _)| *needs <= durable);
-            let together = durable.take(CLAIMS_TOGETHER);
-            let keys = together.map(|&(_, ticket)| self.granted(ticket).key);
-            let count = core.owner.expect_durable(keys);
+            let next = self.won.iter().take(CLAIMS_TOGETHER);
+            let count = next.take_while(|(needs, _)| *needs <= durable).count();
             if count == 0 {
                 break;
             }
+            let together = self.won.iter().take(count);
+            let keys = together.map(|&(_, ticket)| self.granted(ticket).key);
+            core.owner.expect_durable(keys);
             for _ in 0..count {
                 let Some((_, ticket)) = self.won.pop_front() else {
                     unreachable!("they were counted");

@@ -99,14 +99,14 @@ impl Ingress {
                     self.refuse_body(core, ticket, problem, field);
                 }
                 Ok(claim) => {
-                    self.will_claim(core, ticket, context, claim, now);
+                    self.queue_claim(core, ticket, context, claim, now);
                     if self.claiming.len() == CLAIMS_TOGETHER {
-                        self.claim(core, now, outbox);
+                        self.send_claims(core, now, outbox);
                     }
                 }
             }
         }
-        self.claim(core, now, outbox);
+        self.send_claims(core, now, outbox);
         self.logged = logged;
     }
 
@@ -179,7 +179,7 @@ impl Ingress {
     }
 
     /// The owner of the key is asked with those of the next records.
-    fn will_claim(
+    fn queue_claim(
         &mut self,
         core: &Core,
         ticket: Ticket,
@@ -201,15 +201,17 @@ impl Ingress {
     }
 
     /// Asks the owners of the keys.
-    fn claim(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
+    fn send_claims(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
+        // Peers wait for theirs themselves.
         let keys = self.claiming.iter().map(|it| it.candidate.key);
-        core.owner.expect_claims(keys);
-        for claim in self.claiming.drain(..) {
-            let Claiming {
-                ticket,
-                context,
-                candidate,
-            } = claim;
+        let own = keys.filter(|&key| core.owner_of(key) == core.me);
+        core.owner.expect_claims(own);
+        for Claiming {
+            ticket,
+            context,
+            candidate,
+        } in self.claiming.drain(..)
+        {
             let message = ToOwner::Claim {
                 ticket,
                 context,

@@ -44,9 +44,9 @@ impl ShardLimits {
         let claim = 3 * size_of::<Decided>() + 64;
         // Both directions with each peer; this shard owns half of the rings that it has an end of.
         let rings = peers * (ring_messages(flights, looks) * size_of::<Message>());
-        // Each of this shard's partitions begins with one small page.
         // Records that are traced are few, however many there are.
         let traces = TRACES_BYTES;
+        // Each of this shard's partitions begins with one small page.
         let tables = usize::from(PARTITIONS / shards.max(1)) * 4096;
         receive_bytes
             + turn

@@ -1,6 +1,5 @@
 //! Whole requests and the room that they need in the open batch and in the table of flights: they are taken, or wait in the
-//! order in which they were complete. None waits past its deadline, and nothing of a request
-//! that waits is in the log.
+//! order in which they were complete. None waits past its deadline, and nothing of a request that waits is in the log.
 
 use super::connection::{Admitted, Incoming, Reading};
 use super::flights::DISPOSITIONS_MAX;

@@ -31,12 +31,5 @@ pub const TENANT_KEYS_COUNT_MAX: usize = 16;
 /// Ed25519 keys of one snapshot that have a table. While a snapshot replaces another, both have theirs.
 pub const KEY_TABLES_COUNT_MAX: usize = 64;
 
-/// Tables of two snapshots are half of what a start counts for the process, or less.
-const _: () = assert!(
-    2 * KEY_TABLES_COUNT_MAX * flk_contract::signature::KEY_TABLE_BYTES
-        + flk_contract::signature::BASE_TABLE_BYTES
-        <= 8 << 20
-);
-
 #[cfg(test)]
 mod tests;

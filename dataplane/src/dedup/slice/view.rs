@@ -124,16 +124,22 @@ impl SliceView {
         rest as u64 + read_bytes
     }
 
+    /// What the view has of the partition of a key.
+    fn partition(&self, key: Key) -> Option<&PartitionView> {
+        let at = key.partition().checked_sub(self.memory.first_partition)?;
+        self.memory.partitions.get(usize::from(at))
+    }
+
+    /// The filter of a partition.
+    fn lines(&self, partition: &PartitionView) -> &[Line] {
+        let lines = partition.first_line as usize..;
+        &self.memory.filters[lines][..partition.lines_count as usize]
+    }
+
     /// Brings the line of the filter that a question for this key reads into the cache. What it returns is good for nothing else.
     pub fn touch(&self, key: Key) -> u64 {
-        let memory = &*self.memory;
-        let at = key.partition().wrapping_sub(memory.first_partition);
-        let partition = memory.partitions.get(usize::from(at));
-        partition.map_or(0, |partition| {
-            let lines = partition.lines_count as usize;
-            let line = partition.first_line as usize + filter::line_of(key, lines);
-            memory.filters.get(line).map_or(0, Line::touch)
-        })
+        let partition = self.partition(key);
+        partition.map_or(0, |partition| filter::touch(self.lines(partition), key))
     }
 
     /// Where the key would be.
@@ -144,16 +150,10 @@ impl SliceView {
     /// Where the key of a probe would be: for those who ask several slices.
     pub fn candidate_of(&self, probe: &Probe) -> Candidate {
         let (memory, key) = (&*self.memory, probe.key());
-        let partition = key
-            .partition()
-            .checked_sub(memory.first_partition)
-            .and_then(|at| memory.partitions.get(usize::from(at)));
-        let Some(partition) = partition else {
+        let Some(partition) = self.partition(key) else {
             return Candidate::NotCovered;
         };
-        let lines = partition.first_line as usize..;
-        let lines = &memory.filters[lines][..partition.lines_count as usize];
-        if !filter::may_hold(lines, probe) {
+        if !filter::may_hold(self.lines(partition), probe) {
             return Candidate::Absent;
         }
         let first = partition.first_block as usize;
