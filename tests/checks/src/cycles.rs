@@ -3,7 +3,7 @@
 //! calls of methods, and leaves out tests and what only planted bugs need.
 
 use crate::Finding;
-use crate::files::File;
+use crate::files::{File, is_of_tests, without_comments_and_tests};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a file begins with that holds mistakes only: it belongs to each of the places where they are planted.
@@ -37,13 +37,8 @@ fn in_crate(files: &[File], root: &str) -> Vec<Finding> {
     let inside = |file: &File| {
         let path = file.path.to_str()?.strip_prefix(root)?.to_owned();
         let module = module_of(&path)?;
-        let is_test = |part: &String| {
-            part.starts_with("test")
-                || part.ends_with("_tests")
-                || part == "twin"
-                || part == "world"
-        };
-        (!path.starts_with("bin/") && !module.iter().any(is_test)).then_some(module)
+        let is_test = module.iter().any(|part| is_of_tests(part));
+        (!path.starts_with("bin/") && !is_test).then_some(module)
     };
     let modules: BTreeMap<Module, &File> = files
         .iter()
@@ -198,15 +193,6 @@ fn expand(before: &str, tree: &str, take: &mut impl FnMut(String)) {
             _ => {}
         }
     }
-}
-
-/// The same lines without comments, and none of the tests at the end.
-fn without_comments_and_tests(text: &str) -> String {
-    let tests = text.find("\nmod tests {").unwrap_or(text.len());
-    let lines = text[..tests]
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or(""));
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -38,7 +38,11 @@ pub fn versions_outside_the_root(manifest: &File) -> Vec<Finding> {
     .collect()
 }
 
-fn dependency_lines<'a>(text: &'a str, section: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
+/// The dependencies of a section of a manifest, each with the number of its line.
+pub(crate) fn dependency_lines<'a>(
+    text: &'a str,
+    section: &'a str,
+) -> impl Iterator<Item = (usize, &'a str)> {
     (1..)
         .zip(text.lines())
         .skip_while(move |(_, line)| line.trim() != section)

@@ -79,6 +79,20 @@ fn collect(root: &Path, directory: &Path, found: &mut Vec<File>) -> io::Result<(
     Ok(())
 }
 
+/// Whether a file or folder with this name, without its ending, belongs to tests.
+pub(crate) fn is_of_tests(name: &str) -> bool {
+    name.starts_with("test") || name.ends_with("_tests") || name == "twin" || name == "world"
+}
+
+/// The same lines of Rust without comments, and none of the tests at the end.
+pub(crate) fn without_comments_and_tests(text: &str) -> String {
+    let tests = text.find("\nmod tests {").unwrap_or(text.len());
+    let lines = text[..tests]
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //! docs/ARCHITECTURE.md. It reads `use` and paths that begin with `crate::`; tests may use anything.
 
 use crate::Finding;
-use crate::files::File;
+use crate::files::{File, is_of_tests, without_comments_and_tests};
 use std::path::Path;
 
 /// Where the modules lie.
@@ -64,9 +64,7 @@ pub fn uses_against_the_order(files: &[File], order: &[Vec<String>]) -> Vec<Find
 /// The top-level module that a file belongs to; none for what lies outside, the binaries, `lib.rs`, `main.rs` and tests.
 fn module_of(path: &Path) -> Option<String> {
     let inside = path.to_str()?.strip_prefix(SOURCE)?;
-    let is_test = inside
-        .split(['/', '.'])
-        .any(|part| part.starts_with("test") || part == "twin" || part == "world");
+    let is_test = inside.split(['/', '.']).any(is_of_tests);
     let first = inside.split('/').next()?.trim_end_matches(".rs");
     (!is_test && !["lib", "main", "bin"].contains(&first)).then(|| first.to_owned())
 }
@@ -74,16 +72,7 @@ fn module_of(path: &Path) -> Option<String> {
 /// Line and name of each module that a text names as `crate::name`, outside comments and its own tests.
 fn used_modules(text: &str) -> Vec<(usize, String)> {
     let mut used = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        if line.trim() == "#[cfg(test)]"
-            && text
-                .lines()
-                .nth(at + 1)
-                .is_some_and(|it| it.starts_with("mod tests {"))
-        {
-            break;
-        }
-        let code = line.split("//").next().unwrap_or("");
+    for (at, code) in without_comments_and_tests(text).lines().enumerate() {
         for (before, rest) in code
             .match_indices("crate::")
             .map(|(at, it)| (&code[..at], &code[at + it.len()..]))

@@ -2,6 +2,7 @@
 //! It reads names, not versions.
 
 use crate::Finding;
+use crate::dependencies::dependency_lines;
 use crate::files::File;
 
 /// The packages that the design names.
@@ -49,9 +50,8 @@ pub fn told_otherwise(page: &File, manifest: &File, lock: &File) -> Vec<Finding>
 
 fn is_declared(manifest: &File, name: &str) -> bool {
     let begins = |line: &str| line.split([' ', '=', '.']).next() == Some(name);
-    let dependencies = manifest.text.split("[workspace.dependencies]").nth(1);
-    let dependencies = dependencies.and_then(|it| it.split("\n[").next());
-    dependencies.is_some_and(|it| it.lines().any(begins))
+    let mut lines = dependency_lines(&manifest.text, "[workspace.dependencies]");
+    lines.any(|(_, line)| begins(line))
 }
 
 fn is_locked(lock: &File, name: &str) -> bool {
