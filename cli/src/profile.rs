@@ -60,8 +60,7 @@ pub(crate) fn run(command: &Command) -> CommandResult {
 fn list(args: &ListArgs) -> CommandResult {
     let mut output = Output::new();
     for profile in PROFILES {
-        let shape = profile.shape();
-        let shape = shape.map_err(|error| Failure::usage(error.to_string()))?;
+        let shape = shape_of(profile)?;
         output.line(match args.output {
             Format::Text => row(profile, &shape),
             Format::Json => object(profile, &shape),
@@ -69,6 +68,18 @@ fn list(args: &ListArgs) -> CommandResult {
     }
     output.flush()?;
     Ok(Exit::Yes)
+}
+
+/// The names of all profiles.
+pub(crate) fn names() -> String {
+    let known: Vec<&str> = PROFILES.iter().map(|it| it.name).collect();
+    known.join(", ")
+}
+
+/// The machine that a profile is for.
+pub(crate) fn shape_of(profile: &Profile) -> Result<Shape, Failure> {
+    let shape = profile.shape();
+    shape.map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn row(profile: &Profile, shape: &Shape) -> String {
@@ -87,11 +98,10 @@ fn object(profile: &Profile, shape: &Shape) -> String {
 
 fn show(args: &ShowArgs) -> CommandResult {
     let Some(profile) = Profile::named(&args.name) else {
-        let known: Vec<&str> = PROFILES.iter().map(|it| it.name).collect();
-        let known = known.join(", ");
         let name = crate::output::printable(&args.name);
         return Err(Failure::usage(format!(
-            "no profile {name}; there are {known}"
+            "no profile {name}; there are {}",
+            names()
         )));
     };
     let mut output = Output::new();

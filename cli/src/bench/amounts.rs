@@ -2,7 +2,7 @@
 //! nothing of what it is for.
 
 /// Most requests per second that can be asked for.
-const RATE_MAX: f64 = 10_000_000.0;
+pub(crate) const RATE_MAX: f64 = 10_000_000.0;
 /// Most tenants of a run.
 const TENANTS_MAX: usize = 10_000;
 

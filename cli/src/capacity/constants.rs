@@ -60,9 +60,9 @@ constants! {
     /// CPU of a look-up of a new id in the filters of all slices.
     LOOK_UP_US "CPU of a look-up in filters" 1.0, "µs" Measured "profiles/records/amd-epyc-2cpu/2026-11-30-99d576e-store/result.md: 1019 ns with 1e8 ids";
     /// Share of a shard's rate that seals and merges cost on the same CPU.
-    SEALING_SHARE "CPU of seals and merges" 0.15, "of a shard" Measured "profiles/records/intel-xeon-processor-2cpu/2026-12-01-e28d1d3f-sealing/result.md: 22.9 % of the rate, and 7.3 % in 2026-11-30-b04a8a1-sealing, both sealed all the time";
+    SEALING_SHARE "CPU of seals and merges" 0.15, "of a shard" Measured "profiles/records/intel-xeon-processor-2cpu/2026-12-01-e28d1d3f-sealing/result.md: 22.9 % of the rate, and 7.3 % in 2026-11-30-b04a8a1-sealing, when two slices were merged at a time; 5.1 % in 2026-12-01-50e8831e-sealing with four";
     /// CPU of an Ed25519 verification, which HMAC does not have.
-    ED25519_US "CPU of an Ed25519 verification" 57.0, "µs" Measured "docs/decisions/0002-ed25519-verdict.md: 57 µs on a loaded AMD EPYC";
+    ED25519_US "CPU of an Ed25519 verification" 20.0, "µs" Measured "docs/decisions/0032-tables-for-ed25519-keys.md: 51,618/s with 16 keys that have tables, on a loaded Intel Xeon; keys without a table took 54 µs";
     /// More CPU of a record where several shards exchange claims.
     CROSSING_SHARE "CPU of claims that cross shards" 0.10, "of a record" Assumed "no run with more than one shard is recorded";
     /// CPUs beside the shards, for each shard.

@@ -69,10 +69,15 @@ impl Fit {
         }
     }
 
-    /// Whether a gateway serves there, with bodies for a day at least, or for as long as is asked for.
-    fn serves(&self, keep_s: f64) -> bool {
+    /// Whether a gateway runs there, whatever becomes of bodies.
+    pub(super) fn fits(&self) -> bool {
         let parts = [self.cores, self.memory, self.disk_least];
-        parts.iter().all(|it| *it <= 1.0) && self.kept_s >= keep_s.min(86_400.0)
+        parts.iter().all(|it| *it <= 1.0)
+    }
+
+    /// Whether it serves, with bodies for a day at least, or for as long as is asked for.
+    fn serves(&self, keep_s: f64) -> bool {
+        self.fits() && self.kept_s >= keep_s.min(86_400.0)
     }
 
     /// What is used most, in one word.

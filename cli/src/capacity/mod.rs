@@ -11,12 +11,13 @@ mod show;
 
 use crate::CommandResult;
 use crate::args;
-use crate::bench::amounts::{latency_ns, plain, scaled, share};
+use crate::bench::amounts::{RATE_MAX, latency_ns, plain, scaled, share};
 use crate::exit::{CAPACITY_CODES, Exit, Failure};
 use crate::output::{Format, Output};
+use crate::profile::names;
 use clap::Args;
 use fit::{Fit, Prices, Sized, replicas_for};
-use flk_dataplane::config::{PROFILES, Profile};
+use flk_dataplane::config::Profile;
 use need::Need;
 use std::time::Duration;
 
@@ -107,9 +108,6 @@ struct PriceArgs {
 const TTL_MIN: Duration = Duration::from_secs(60);
 const TTL_MAX: Duration = Duration::from_secs(1_000 * 86_400);
 
-/// Most records per second that are computed for.
-const RATE_MAX: f64 = 10e6;
-
 fn rate(text: &str) -> Result<f64, String> {
     let rate = scaled(text).filter(|it| *it > 0.0 && *it <= RATE_MAX);
     rate.ok_or_else(|| {
@@ -139,10 +137,7 @@ fn price(text: &str) -> Result<f64, String> {
 }
 
 fn machine(text: &str) -> Result<&'static Profile, String> {
-    Profile::named(text).ok_or_else(|| {
-        let known: Vec<&str> = PROFILES.iter().map(|it| it.name).collect();
-        format!("no such profile; there are {}", known.join(", "))
-    })
+    Profile::named(text).ok_or_else(|| format!("no such profile; there are {}", names()))
 }
 
 impl CapacityArgs {

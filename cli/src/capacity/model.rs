@@ -133,9 +133,10 @@ pub(super) fn plan(need: &Need) -> Plan {
     let cpu = cpu(need);
     let memory = memory(need, &cpu);
     let seals = Seals::of(need, &cpu, memory.tables);
-    let disk = disk(need, &cpu, &seals);
+    let packing = Packing::of(need, &cpu);
+    let disk = disk(need, &cpu, &seals, packing);
     Plan {
-        device: device(need, &cpu, &disk, &seals),
+        device: device(need, &cpu, &disk, &seals, packing),
         network: network(need),
         ids: need.ids(),
         start_s: start_s(need, &cpu),
@@ -165,7 +166,7 @@ fn record_us(need: &Need, shards: f64) -> f64 {
 
 /// As few shards as take the highest rate within their share of a CPU, and within what one write at a time holds.
 fn cpu(need: &Need) -> Cpu {
-    let peak_per_second = need.per_second * need.peak_times;
+    let peak_per_second = need.peak_per_second();
     let bodies = (c::BATCH_BYTES.value / need.body_bytes).clamp(1.0, c::BATCH_BODIES.value);
     let by_log = peak_per_second * need.flush_s / bodies / need.use_share;
     let use_of = |shards: f64| peak_per_second * record_us(need, shards) * 1e-6 / shards;
@@ -204,6 +205,16 @@ fn log_bytes(need: &Need, cpu: &Cpu) -> f64 {
     batches(need, cpu.shards, 1.0).bytes_per_record(need.body_bytes)
 }
 
+/// Bytes of log in a second at the average rate.
+fn log_per_second(need: &Need, cpu: &Cpu) -> f64 {
+    need.per_second * log_bytes(need, cpu)
+}
+
+/// Segments that are closed in a second: full ones by themselves, and by a seal that of every log, half full on average.
+fn closed_per_second(need: &Need, cpu: &Cpu, seals: &Seals, log_per_second: f64) -> f64 {
+    log_per_second / need.segment_bytes + seals.per_second * cpu.shards / 2.0
+}
+
 fn memory(need: &Need, cpu: &Cpu) -> Memory {
     let peak_ids_per_second = need.new_per_second() * need.peak_times;
     // What is not sealed when a seal is due: the closed log of one, and the open segments.
@@ -236,7 +247,7 @@ struct Seals {
 impl Seals {
     fn of(need: &Need, cpu: &Cpu, tables_bytes: f64) -> Seals {
         let new_per_second = need.new_per_second();
-        let by_log = need.per_second * log_bytes(need, cpu) / c::SEAL_LOG_BYTES.value;
+        let by_log = log_per_second(need, cpu) / c::SEAL_LOG_BYTES.value;
         let ids_of_table = tables_bytes * c::TABLE_FULL_SHARE.value / c::TABLE_BYTES_PER_ID.value;
         let by_table = new_per_second / ids_of_table;
         let per_second = by_log.max(by_table).max(1.0 / c::SEAL_EVERY_S.value);
@@ -247,8 +258,8 @@ impl Seals {
     }
 }
 
-/// Times that an id is written into slices: again whenever what it is in is four times as large within an hour, and twice as large
-/// from then on, up to the span of a slice.
+/// Times that an id is written into slices: again whenever what it is in is three times as large within an hour, on average, and
+/// twice as large from then on, up to the span of a slice.
 pub(super) fn writes(seals_per_second: f64, new_per_second: f64, ttl_s: f64) -> f64 {
     let in_span = seals_per_second * ttl_s * c::SPAN_SHARE.value;
     let is_small = 2.0 * new_per_second / seals_per_second < c::MERGE_IDS.value;
@@ -294,15 +305,12 @@ pub(super) fn slices_bytes(ids: f64, slices_count: f64, hours: f64) -> f64 {
         + hours * c::HOUR_BYTES.value
 }
 
-fn disk(need: &Need, cpu: &Cpu, seals: &Seals) -> Disk {
-    let log_per_second = need.per_second * log_bytes(need, cpu);
-    let packing = Packing::of(need, cpu);
+fn disk(need: &Need, cpu: &Cpu, seals: &Seals, packing: Packing) -> Disk {
+    let log_per_second = log_per_second(need, cpu);
     let kept = log_per_second - packing.from + packing.to;
     let slices = slices_bytes(need.ids(), c::SLICES_COUNT.value, need.ttl_s / 3600.0);
     let open = cpu.shards * c::SEGMENTS_OPEN.value * need.segment_bytes;
-    // A seal closes the segment of every log, half full on average; full ones close by themselves.
-    let closed_per_second =
-        log_per_second / need.segment_bytes + seals.per_second * cpu.shards / 2.0;
+    let closed_per_second = closed_per_second(need, cpu, seals, log_per_second);
     Disk {
         log_per_day: log_per_second * DAY_S,
         log_kept: kept * need.keep_s,
@@ -312,15 +320,14 @@ fn disk(need: &Need, cpu: &Cpu, seals: &Seals) -> Disk {
     }
 }
 
-fn device(need: &Need, cpu: &Cpu, disk: &Disk, seals: &Seals) -> Device {
+fn device(need: &Need, cpu: &Cpu, disk: &Disk, seals: &Seals, packing: Packing) -> Device {
     let peak = batches(need, cpu.shards, need.peak_times);
-    let peak_per_second = need.per_second * need.peak_times;
+    let peak_per_second = need.peak_per_second();
     let log = peak_per_second * peak.bytes_per_record(need.body_bytes);
     let new_per_second = need.new_per_second() * need.peak_times;
     let once = new_per_second * c::SLICE_BYTES_PER_ID.value;
-    let segments_per_second = log / need.segment_bytes + seals.per_second * cpu.shards / 2.0;
+    let segments_per_second = closed_per_second(need, cpu, seals, log);
     let blocks = new_per_second * c::BLOCKS_IN_VAIN.value + peak_per_second * need.duplicates;
-    let packing = Packing::of(need, cpu);
     let packing_reads = packing.from * c::PACK_READS.value;
     Device {
         log,
@@ -337,7 +344,7 @@ fn device(need: &Need, cpu: &Cpu, disk: &Disk, seals: &Seals) -> Device {
 }
 
 fn network(need: &Need) -> Network {
-    let peak_per_second = need.per_second * need.peak_times;
+    let peak_per_second = need.peak_per_second();
     // The receiver's acknowledgement of the answer is a packet of its own.
     let request =
         packets_bytes(c::REQUEST_HEAD_BYTES.value + need.body_bytes) + c::PACKET_BYTES.value;
@@ -355,7 +362,7 @@ fn packets_bytes(bytes: f64) -> f64 {
 
 /// A start behind a crash: filters, and the log behind the slices.
 fn start_s(need: &Need, cpu: &Cpu) -> f64 {
-    let hour = need.per_second * log_bytes(need, cpu) * c::SEAL_EVERY_S.value;
+    let hour = log_per_second(need, cpu) * c::SEAL_EVERY_S.value;
     let open = cpu.shards * need.segment_bytes;
     let log = hour.min(c::SEAL_LOG_BYTES.value + open);
     let gib = log / c::SEAL_LOG_BYTES.value;

@@ -41,6 +41,11 @@ impl Need {
         }
     }
 
+    /// Records per second at the peak.
+    pub(super) fn peak_per_second(&self) -> f64 {
+        self.per_second * self.peak_times
+    }
+
     /// New ids per second on average.
     pub(super) fn new_per_second(&self) -> f64 {
         self.per_second * (1.0 - self.duplicates)

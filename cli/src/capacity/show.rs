@@ -69,10 +69,7 @@ fn question(sized: &Sized) -> Vec<String> {
     let need = &sized.need;
     let time = |seconds: f64| time_text(Duration::from_secs_f64(seconds));
     let peak = match need.peak_times > 1.0 {
-        true => format!(
-            ", up to {} at the peak",
-            count(need.per_second * need.peak_times)
-        ),
+        true => format!(", up to {} at the peak", count(need.peak_per_second())),
         false => String::new(),
     };
     let machines = match (need.replicas, need.spare) {
@@ -191,7 +188,7 @@ fn fit_line(sized: &Sized, fit: &Fit) -> String {
         memory(shape.disk_bytes as f64),
         fit.limit()
     );
-    if fit.cores > 1.0 || fit.memory > 1.0 || fit.disk_least > 1.0 {
+    if !fit.fits() {
         line += "; IT DOES NOT FIT: take more machines, or larger ones";
     } else if fit.disk > 1.0 {
         line += &format!(
@@ -222,12 +219,15 @@ fn notes(sized: &Sized) -> Vec<String> {
     if segments > most {
         let enough = sized.one.segment_bytes * segments / most;
         let larger = (enough as u64).min(1 << 30).next_power_of_two();
-        notes.push(format!(
-            "{} segments are more than the {most} of the manifest, so bodies are kept for {}; --segment {} makes fewer",
+        let mut note = format!(
+            "{} segments are more than the {most} of the manifest, so bodies are kept for {}",
             count(segments),
-            about(sized.plan.disk.kept_by_manifest_s(sized.one.keep_s)),
-            typed_bytes(larger)
-        ));
+            about(sized.plan.disk.kept_by_manifest_s(sized.one.keep_s))
+        );
+        if larger as f64 > sized.one.segment_bytes {
+            note += &format!("; --segment {} makes fewer", typed_bytes(larger));
+        }
+        notes.push(note);
     }
     if sized.need.replicas > 1 {
         let note =
