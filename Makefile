@@ -205,7 +205,7 @@ bench-quick: build bench-build ## two minutes of figures: device, floor, gateway
 	target/release/flk-bench-quick $(BENCH_ARGS)
 
 .PHONY: goals
-goals: build bench-build ## every performance goal beside what it is measured against; quarter of an hour (BENCH_ARGS=--record keeps the page)
+goals: build bench-build ## the performance goals but G5 and G7, each beside what it is measured against; seven minutes (BENCH_ARGS=--record keeps the page)
 	target/release/flk-bench-quick --only goals $(BENCH_ARGS)
 
 .PHONY: profile
@@ -217,7 +217,7 @@ noisy: build bench-build ## does a tenant at ten times its quota slow another on
 	target/release/flk-bench-quick --only noisy $(BENCH_ARGS)
 
 .PHONY: rates
-rates: build bench-build ## what a record costs at moderate rates, one gateway for all of them: the points of flk capacity. Two minutes (BENCH_ARGS=--record)
+rates: build bench-build ## what a record costs at moderate rates, one gateway for all of them: the range that flk capacity extrapolates so far. Two minutes (BENCH_ARGS=--record)
 	target/release/flk-bench-quick --only rates $(BENCH_ARGS)
 
 .PHONY: sealing
