@@ -89,8 +89,10 @@ impl Connection {
 
     /// Connects from this address of the machine.
     pub fn open_from(from: Ipv4Addr, address: SocketAddr) -> io::Result<Connection> {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        // A gateway that another test starts meanwhile must not inherit it: it counts what it has open.
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
         bind(&socket, &SocketAddrV4::new(from, 0))?;
         connect(&socket, &address)?;
         Connection::over(TcpStream::from(socket))
