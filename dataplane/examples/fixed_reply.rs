@@ -156,7 +156,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut links, _keeper) = link(&[bell], &Arc::new(Doorbell::new()?), 1);
     let setup = ShardSetup {
         shard: ShardId(0),
-        listener,
+        listener: listener.into(),
         links: links.remove(0),
         buckets: Arc::new(Buckets::default()),
         probe: Box::new(NoProbe),

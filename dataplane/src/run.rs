@@ -6,6 +6,7 @@ mod disk;
 mod host;
 mod log_size;
 mod memory;
+mod port;
 mod time_limits;
 
 pub use log_size::log_plan;
@@ -17,8 +18,9 @@ use crate::driver::agent::ReadSecret;
 use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
 use crate::driver::core_dumps::CoreDumps;
-use crate::driver::listen::{PORT_WAIT, listeners, local_address};
+use crate::driver::listen::local_address;
 use crate::driver::observer::{Observed, Observer};
+use crate::driver::passed::{Passed, PassedError};
 use crate::driver::pulse::Pulse;
 use crate::driver::rate::Buckets;
 use crate::driver::sandbox::{self, Accessible, Readable, Sandbox, Wanted};
@@ -33,11 +35,11 @@ use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::{KeeperConfig, MergeRule, REPACK_BYTES_MIN};
-use crate::logs::events::{PortWaiting, StartRefused, StatisticsPrivate, VariableUnknown};
+use crate::logs::events::{StartRefused, StatisticsPrivate, VariableUnknown};
 use crate::logs::{self, Event, Line};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
-use crate::shard::config::{ShardConfig, ShardLimits};
+use crate::shard::config::{AcceptsFrom, ShardConfig, ShardLimits};
 use crate::snapshot::{Snapshot, Source, SourceFault};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
@@ -51,7 +53,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 impl Machine for Shard {
@@ -71,6 +73,7 @@ pub struct Surroundings {
     console: Console,
     ends: Arc<Ends>,
     manager: Arc<ServiceManager>,
+    passed: Mutex<Result<Passed, PassedError>>,
 }
 
 impl Surroundings {
@@ -81,19 +84,23 @@ impl Surroundings {
     pub fn take() -> Result<Surroundings, ExitCode> {
         // Before any secret is read. A setting can take it back.
         CoreDumps::Refused.apply();
+        // Before anything opens a descriptor.
+        let passed = Passed::take();
         let taken = || {
             let signals = Signals::block()?;
             let console = Console::start()?;
             console.say_panics();
             let ends = signals.watch(console.clone())?;
             let manager = Arc::new(ServiceManager::of_environment());
-            Ok::<_, DriverError>(Surroundings {
-                console,
-                ends,
-                manager,
-            })
+            Ok::<_, DriverError>((console, ends, manager))
         };
-        taken().map_err(|error| {
+        let surroundings = |(console, ends, manager)| Surroundings {
+            console,
+            ends,
+            manager,
+            passed: Mutex::new(passed),
+        };
+        taken().map(surroundings).map_err(|error| {
             let exit_code = Exit::Refused.code();
             last_words(StartRefused { exit_code }, error.to_string());
             ExitCode::from(exit_code)
@@ -109,6 +116,12 @@ impl Surroundings {
             let variable = warning.split(' ').next().unwrap_or_default().to_owned();
             self.say(VariableUnknown { variable }, warning);
         }
+    }
+
+    /// The sockets that the service manager passed; none are left for a second call.
+    fn take_passed(&self) -> Result<Passed, PassedError> {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *passed, Ok(Passed::default()))
     }
 
     /// From now on SIGHUP calls this, which must not wait: another process reloads the configuration.
@@ -246,9 +259,10 @@ fn start(
     let disk = Disk::take(&config, host.shards, console)?;
     let readable = Arc::new(OnceLock::new());
     let configuration = first_snapshot(&config, disk.directory.as_fd(), &readable)?;
-    let listeners = listen(&config, host.cores.len(), console)?;
+    let passed = surroundings.take_passed();
+    let listeners = port::listen(&config, host.cores.len(), passed, console)?;
     let address = match listeners.first() {
-        Some(listener) => local_address(listener)?,
+        Some(listener) => local_address(&listener.socket)?,
         None => config.listen,
     };
     let sandbox = enter_sandbox(&config, &configuration, disk.directory.as_fd(), &readable);
@@ -263,7 +277,14 @@ fn start(
     let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
     let _observer = observe(&host, &stats, &pulses, console)?;
     let snapshot = Arc::clone(&configuration.snapshot);
-    let shard_config = shard_config(&config, &host, snapshot, &stats, times);
+    let accepts_from = match listeners.iter().all(|it| it.stays) {
+        true => AcceptsFrom::Serving,
+        false => AcceptsFrom::Start,
+    };
+    let shard_config = ShardConfig {
+        accepts_from,
+        ..shard_config(&config, &host, snapshot, &stats, times)
+    };
     let keeper_config = keeper_config(&config, found, secret, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
@@ -365,24 +386,6 @@ fn enter_sandbox(
     Some(sandbox)
 }
 
-/// Takes the port; waits up to [`PORT_WAIT`] if another process has it.
-fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<OwnedFd>, StartError> {
-    let waiting = || {
-        let address = config.listen.to_string();
-        let message = format!(
-            "{address} is taken: waiting up to 5 s for it (the kernel holds the port of a process that was just killed a little longer)"
-        );
-        console.say(PortWaiting { address }, message);
-    };
-    listeners(config.listen, shards, PORT_WAIT, waiting).map_err(|error| {
-        let exit = match error.is_taken() {
-            true => Exit::Again,
-            false => Exit::Configuration,
-        };
-        StartError::of(exit)(&error)
-    })
-}
-
 /// The secret that a new directory is to begin with. It is read before anything is made.
 fn given_secret(config: &Config) -> Result<Option<Secret>, StartError> {
     let path = config.wal_secret_file.as_deref();
@@ -453,6 +456,7 @@ fn shard_config(
         metrics_auth: config.metrics_auth.clone(),
         traces: config.traces,
         drain_delay_us: config.drain_delay.as_micros() as u64,
+        accepts_from: AcceptsFrom::Start,
         stats: Arc::clone(stats),
     }
 }

@@ -60,7 +60,7 @@ fn limits() -> Limits {
 fn setup(shard: u16, listener: OwnedFd, links: Links, limits: Limits) -> ShardSetup {
     ShardSetup {
         shard: ShardId(shard),
-        listener,
+        listener: listener.into(),
         links,
         buckets: Arc::new(Buckets::default()),
         probe: Box::new(NoProbe),

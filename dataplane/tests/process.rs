@@ -179,7 +179,11 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
         cores: (0..usize::from(SHARDS))
             .map(|i| allowed[i % allowed.len()])
             .collect(),
-        listeners: listeners(loopback, usize::from(SHARDS), PORT_WAIT, || {}).unwrap(),
+        listeners: listeners(loopback, usize::from(SHARDS), PORT_WAIT, || {})
+            .unwrap()
+            .into_iter()
+            .map(Into::into)
+            .collect(),
         lock: lock_directory(opened.as_fd(), |_| {}).unwrap(),
         directory: opened,
         readers: None,

@@ -3,8 +3,8 @@
 
 /// Most bytes of a head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Most bytes of a body; those of a gateway have some hundred.
-const BODY_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of a body: those of a gateway have some hundred, and as many for each line of a batch, of which it takes 4,096.
+const BODY_BYTES_MAX: usize = 8 << 20;
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
 /// What the header `Flk-Dedup` says.
@@ -41,6 +41,8 @@ pub struct HttpAnswer {
     pub dedup: Dedup,
     /// Whether the connection ends behind it.
     pub closes: bool,
+    /// Where its body begins.
+    pub body: usize,
     /// The index behind its last byte.
     pub end: usize,
 }
@@ -75,6 +77,7 @@ pub fn read(bytes: &[u8]) -> Reading {
         status,
         dedup: Dedup::Absent,
         closes: false,
+        body: head_bytes + 4,
         end: head_bytes + 4,
     };
     let mut body_bytes = None;
@@ -140,6 +143,7 @@ mod tests {
             status: 200,
             dedup: Dedup::Hit,
             closes: true,
+            body: ANSWER.len() - 2,
             end: ANSWER.len(),
         };
         assert_eq!(read(ANSWER), Reading::Whole(whole));

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::client::SILENCE_S_MAX;
+use crate::lines;
 use crate::measured::Measured;
 use crate::message;
 use crate::stock::{Request, Stock};
@@ -132,49 +133,18 @@ impl Connection {
             let text = String::from_utf8_lossy(&self.answer[..self.answer.len().min(300)]);
             return Err(io::Error::other(format!("a batch was answered: {text}")));
         }
-        let statuses = statuses(&self.answer);
-        if statuses.len() != self.lines_sent {
-            let (lines, sent) = (statuses.len(), self.lines_sent);
+        let head = memchr::memmem::find(&self.answer, b"\r\n\r\n").map_or(end, |it| it + 4);
+        let lines = lines::read(&self.answer[head..]);
+        let lines =
+            lines.ok_or_else(|| io::Error::other("a batch's answer has lines of no gateway"))?;
+        if lines.len() != self.lines_sent {
+            let (lines, sent) = (lines.len(), self.lines_sent);
             return Err(io::Error::other(format!(
                 "{lines} lines answer {sent} records"
             )));
         }
-        statuses.iter().for_each(|&it| measured.count(it, took));
+        lines.iter().for_each(|it| measured.count(it.status, took));
         self.lines_sent = 0;
         Ok(())
-    }
-}
-
-/// The status of each line of an answer.
-fn statuses(answer: &[u8]) -> Vec<u16> {
-    let mark = b",\"status\":";
-    // A problem has the member too, so that only the first one of a line counts.
-    let lines = answer.split(|byte| *byte == b'\n');
-    let lines = lines.filter(|line| line.starts_with(b"{\"line\":"));
-    lines
-        .filter_map(|line| {
-            let at = memchr::memmem::find(line, mark)? + mark.len();
-            std::str::from_utf8(line.get(at..at + 3)?)
-                .ok()?
-                .parse()
-                .ok()
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_line_has_the_status_that_stands_first() {
-        let answer = concat!(
-            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
-            r#"{"line":1,"status":200,"dedup":"miss","outcome":{"a":1}}"#,
-            "\n",
-            r#"{"line":3,"status":401,"problem":{"title":"x","status":200}}"#,
-            "\n"
-        );
-        assert_eq!(statuses(answer.as_bytes()), [200, 401]);
     }
 }

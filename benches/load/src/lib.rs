@@ -9,10 +9,12 @@ pub mod mix;
 pub mod record;
 pub mod stock;
 pub mod supply;
+pub mod travel;
 
 // What came back.
 pub mod answer;
 pub mod expected;
+pub mod lines;
 pub mod message;
 pub mod tally;
 

@@ -53,6 +53,8 @@ pub struct Mix {
     pub second_key: f64,
     /// How many tenants send, all equally often.
     pub tenants_count: u16,
+    /// How many requests in a row are of one tenant: the records of a batch are.
+    pub tenant_row: u32,
 }
 
 /// Shares that cannot be.
@@ -82,6 +84,7 @@ impl Mix {
         malformed: 0.0,
         second_key: 0.0,
         tenants_count: 1,
+        tenant_row: 1,
     };
 
     /// Checks that shares are at most all.
@@ -99,7 +102,7 @@ impl Mix {
 pub struct Order {
     /// What it is.
     pub kind: Kind,
-    /// Whose it is, by index; a duplicate is the tenant's of the first one.
+    /// Whose it is, by index.
     pub tenant: u16,
     /// By which key, by index.
     pub key: u8,
@@ -110,19 +113,32 @@ pub struct Order {
 pub struct Orders {
     mix: Mix,
     rng: Rng,
+    /// Of the row under way, and how many more orders it has.
+    tenant: u16,
+    row_left: u32,
 }
 
 impl Orders {
     /// Those of a thread.
     pub fn new(mix: Mix, seed: u64, thread: u64) -> Self {
         let rng = Rng::with_seed(thread_seed(!seed, thread));
-        Self { mix, rng }
+        Self {
+            mix,
+            rng,
+            tenant: 0,
+            row_left: 0,
+        }
     }
 
     /// The next one. It always takes as much chance, so that a change of one share leaves the rest as it was.
     pub fn next_order(&mut self) -> Order {
         let (kind, key) = (self.rng.f64(), self.rng.f64());
         let tenant = self.rng.u16(..self.mix.tenants_count.max(1));
+        if self.row_left == 0 {
+            self.tenant = tenant;
+            self.row_left = self.mix.tenant_row.max(1);
+        }
+        self.row_left -= 1;
         let Mix {
             duplicates,
             bad_signatures,
@@ -138,7 +154,7 @@ impl Orders {
         };
         Order {
             kind,
-            tenant,
+            tenant: self.tenant,
             key: u8::from(key < second_key),
         }
     }
@@ -154,6 +170,7 @@ mod tests {
         malformed: 0.01,
         second_key: 0.3,
         tenants_count: 10,
+        tenant_row: 1,
     };
 
     /// With 100,000 orders a share is off by half a percent of all once in a thousand seeds; the seed is one of the others.
@@ -171,6 +188,26 @@ mod tests {
         for tenant in 0..10 {
             let found = share(&|it| it.tenant == tenant);
             assert!((found - 0.1).abs() < 0.005, "{tenant}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_records_of_a_row_are_of_one_tenant_and_rows_of_several() {
+        let mix = Mix {
+            tenant_row: 7,
+            ..MIX
+        };
+        let mut orders = Orders::new(mix, 3, 0);
+        let rows: Vec<u16> = (0..1_000)
+            .map(|_| {
+                let row: Vec<u16> = (0..7).map(|_| orders.next_order().tenant).collect();
+                assert!(row.iter().all(|it| *it == row[0]), "{row:?}");
+                row[0]
+            })
+            .collect();
+        for tenant in 0..10 {
+            let share = rows.iter().filter(|it| **it == tenant).count();
+            assert!((60..140).contains(&share), "{tenant}: {share}");
         }
     }
 

@@ -70,6 +70,34 @@ impl Signed {
     }
 }
 
+/// The records of one request, at least one; all are of one tenant.
+#[derive(Clone, Debug)]
+pub struct Records {
+    /// The first one: most requests have no other.
+    pub first: Signed,
+    /// Those behind it.
+    pub rest: Vec<Signed>,
+}
+
+impl From<Signed> for Records {
+    fn from(first: Signed) -> Records {
+        let rest = Vec::new();
+        Records { first, rest }
+    }
+}
+
+impl Records {
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Signed> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> u64 {
+        1 + self.rest.len() as u64
+    }
+}
+
 /// The template of a key: its signatures have a length of their own.
 struct Form {
     text: Vec<u8>,
@@ -88,16 +116,37 @@ pub struct Recipe {
     keys: Vec<Keys>,
     /// Of each key.
     forms: Vec<Form>,
-    /// Head of a request of each tenant with each key.
-    heads: Vec<Vec<Vec<u8>>>,
+    /// Head of a request of each tenant, up to the length of its body.
+    heads: Vec<Vec<u8>>,
+    carries: Carries,
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// One record.
+    Record,
+    /// Records, one a line.
+    Batch,
+}
+
+impl Carries {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Carries::Record => "application/json",
+            Carries::Batch => "application/x-ndjson",
+        }
+    }
 }
 
 /// Where requests go and what they look like.
 pub struct Shape<'a> {
     /// What the header `Host` says.
     pub authority: &'a str,
-    /// The path of a submission.
+    /// The path of a submission, or of a batch.
     pub path: &'a str,
+    /// Which of them it is.
+    pub carries: Carries,
     /// Tenants by name; none: requests name no tenant.
     pub tenants: &'a [String],
     /// How long a body is at least; 0: no longer than it has to be.
@@ -116,6 +165,7 @@ impl Recipe {
             keys,
             forms: Vec::new(),
             heads: Vec::new(),
+            carries: shape.carries,
         };
         let lengths = recipe.signature_lengths();
         let form = |sig_bytes: &usize| Form::new(shape, *sig_bytes);
@@ -124,13 +174,7 @@ impl Recipe {
             true => vec![None],
             false => shape.tenants.iter().map(|it| Some(it.as_str())).collect(),
         };
-        let heads = |name: &Option<&str>| {
-            let forms = recipe.forms.iter();
-            forms
-                .map(|form| head(shape, *name, form.text.len()))
-                .collect()
-        };
-        recipe.heads = names.iter().map(heads).collect();
+        recipe.heads = names.iter().map(|name| head(shape, *name)).collect();
         recipe
     }
 
@@ -202,14 +246,20 @@ impl Recipe {
         STANDARD.encode(&both[..bytes_count])
     }
 
-    /// Writes the request of a record.
-    pub fn write(&self, signed: &Signed, out: &mut Vec<u8>) {
-        let order = signed.order;
-        let at = self.form(order);
-        let heads = &self.heads[usize::from(order.tenant).min(self.heads.len() - 1)];
-        out.clear();
-        out.extend_from_slice(&heads[at]);
-        self.write_body(signed, out);
+    /// Writes the request of these records behind what is there.
+    pub fn write(&self, records: &Records, out: &mut Vec<u8>) {
+        let tenant = usize::from(records.first.order.tenant);
+        out.extend_from_slice(&self.heads[tenant.min(self.heads.len() - 1)]);
+        let bytes_of = |it: &Signed| self.forms[self.form(it.order)].text.len();
+        let line_end = usize::from(self.carries == Carries::Batch);
+        let body_bytes: usize = records.iter().map(|it| bytes_of(it) + line_end).sum();
+        out.extend_from_slice(format!("{body_bytes}\r\n\r\n").as_bytes());
+        for signed in records.iter() {
+            self.write_body(signed, out);
+            if self.carries == Carries::Batch {
+                out.push(b'\n');
+            }
+        }
     }
 
     /// Writes the body of a record behind what is there.
@@ -304,12 +354,14 @@ impl Form {
     }
 }
 
-fn head(shape: &Shape<'_>, tenant: Option<&str>, body_bytes: usize) -> Vec<u8> {
+/// The head of a request, up to the length of its body.
+fn head(shape: &Shape<'_>, tenant: Option<&str>) -> Vec<u8> {
     let (authority, path) = (shape.authority, shape.path);
+    let content_type = shape.carries.content_type();
     let tenant = tenant.map(|it| format!("X-Tenant-Id: {it}\r\n"));
     let tenant = tenant.unwrap_or_default();
     format!(
-        "POST {path} HTTP/1.1\r\nHost: {authority}\r\n{tenant}Content-Type: application/json\r\nContent-Length: {body_bytes}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nHost: {authority}\r\n{tenant}Content-Type: {content_type}\r\nContent-Length: "
     )
     .into_bytes()
 }
@@ -335,6 +387,7 @@ pub(crate) mod tests {
         let shape = Shape {
             authority: "127.0.0.1:8080",
             path: "/v1/pcs/submit",
+            carries: Carries::Record,
             tenants: &tenants,
             body_bytes,
             shard_id: "run-1",
@@ -349,7 +402,7 @@ pub(crate) mod tests {
 
     fn written(recipe: &Recipe, order: Order, number: u64) -> (String, String) {
         let mut out = Vec::new();
-        recipe.write(&recipe.make(order, number), &mut out);
+        recipe.write(&Records::from(recipe.make(order, number)), &mut out);
         assert_eq!(message::end(&out), Some(out.len()));
         let text = String::from_utf8(out).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -372,6 +425,31 @@ pub(crate) mod tests {
                 .0
                 .contains("Tenant")
         );
+    }
+
+    #[test]
+    fn a_batch_has_a_line_for_each_record_whatever_its_key_and_kind() {
+        let mut recipe = recipe(&["a"], 0);
+        let alone = |key, kind| written(&recipe, order(kind, 0, key), 5).1;
+        let lines = [
+            alone(0, Kind::New),
+            alone(1, Kind::New),
+            alone(1, Kind::Malformed),
+        ];
+        recipe.carries = Carries::Batch;
+        let made = |key, kind| recipe.make(order(kind, 0, key), 5);
+        let records = Records {
+            first: made(0, Kind::New),
+            rest: vec![made(1, Kind::New), made(1, Kind::Malformed)],
+        };
+        assert_eq!(records.count(), 3);
+        let mut out = b"behind".to_vec();
+        recipe.write(&records, &mut out);
+        let request = &out[6..];
+        assert_eq!(message::end(request), Some(request.len()));
+        let text = String::from_utf8(request.to_vec()).unwrap();
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, lines.map(|it| it + "\n").concat());
     }
 
     #[test]
@@ -432,6 +510,7 @@ pub(crate) mod tests {
     fn a_regime_is_that_of_the_body() {
         for regime in Regime::ALL {
             let shape = Shape {
+                carries: Carries::Record,
                 authority: "h",
                 path: "/",
                 tenants: &[],

@@ -17,6 +17,7 @@ use crate::record::Recipe;
 use crate::sender::{Pace, Sender, Setup};
 use crate::supply::Supply;
 use crate::tally::{Latencies, Tally};
+use crate::travel::Travel;
 
 /// Whether requests wait for answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,8 +58,10 @@ pub struct Plan {
     pub threads_count: usize,
     /// CPUs that threads are pinned to by turns; none: the system chooses.
     pub cpus: Vec<usize>,
-    /// When requests are sent.
+    /// When records are sent.
     pub pace: Loop,
+    /// How many of them in a request, and how many requests at a time.
+    pub travel: Travel,
     /// What is sent.
     pub mix: Mix,
     /// Of mix and arrivals.
@@ -128,20 +131,29 @@ enum News {
 /// The records of each thread, none of them signed yet.
 pub fn supplies(plan: &Plan, recipe: &Arc<Recipe>) -> Vec<Supply> {
     let threads = plan.threads_count as u64;
-    let supply = |thread| Supply::new(recipe.clone(), plan.mix, plan.seed, thread, threads);
+    let mix = Mix {
+        tenant_row: plan.travel.records_count(),
+        ..plan.mix
+    };
+    let supply = |thread| Supply::new(recipe.clone(), mix, plan.seed, thread, threads);
     (0..threads).map(supply).collect()
 }
 
-/// How many requests of an open loop are due in each thread, at most; none of a closed one, whose number nothing says.
+/// How many records of an open loop are due in each thread, at most; none of a closed one, whose number nothing says.
 pub fn due_counts(plan: &Plan) -> Option<Vec<u64>> {
-    let count = |thread| arrivals(plan, thread).map(|it| it.count() as u64);
+    let records = u64::from(plan.travel.records_count());
+    let count = |thread| arrivals(plan, thread).map(|it| it.count() as u64 * records);
     (0..plan.threads_count as u64).map(count).collect()
 }
 
+/// When requests are due: those of a rate of records.
 fn arrivals(plan: &Plan, thread: u64) -> Option<Arrivals> {
     let threads = plan.threads_count as u64;
     match plan.pace {
-        Loop::Open { curve, spacing } => {
+        Loop::Open { mut curve, spacing } => {
+            let records = f64::from(plan.travel.records_count());
+            curve.ramp.from_per_second /= records;
+            curve.ramp.to_per_second /= records;
             Some(Arrivals::new(curve, spacing, plan.seed, thread, threads))
         }
         Loop::Closed { .. } => None,
@@ -200,6 +212,7 @@ fn setup(plan: &Plan, recipe: &Arc<Recipe>, thread: usize, supply: Supply) -> Se
         warm_up,
         duration: warm_up + measured,
         timeout: plan.timeout,
+        travel: plan.travel,
         recipe: recipe.clone(),
         supply,
     }

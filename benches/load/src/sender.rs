@@ -15,13 +15,15 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::time::Timespec;
 
-use crate::answer::HttpAnswer;
+use crate::answer::{HttpAnswer, Reading};
 use crate::arrivals::Arrivals;
 use crate::cpu::{CpuUse, used_by_this_thread};
 use crate::expected::Worth;
+use crate::lines::{self, Line};
 use crate::record::Recipe;
 use crate::supply::Supply;
 use crate::tally::{Counts, Tally, nanoseconds};
+use crate::travel::Travel;
 use crate::wire::{Phase, Received, UnderWay, Wire};
 
 /// How often connections are looked at that neither send nor receive.
@@ -51,6 +53,7 @@ pub(crate) struct Setup {
     pub(crate) duration: Duration,
     /// Longest wait for an answer, and for the last ones after the end.
     pub(crate) timeout: Duration,
+    pub(crate) travel: Travel,
     pub(crate) recipe: Arc<Recipe>,
     pub(crate) supply: Supply,
 }
@@ -168,7 +171,7 @@ impl<'a> Sender<'a> {
         }
         let timeout = self.setup.timeout;
         for index in 0..self.wires.len() {
-            let request = self.wires[index].under_way.as_ref();
+            let request = self.wires[index].under_way.front();
             if request.is_some_and(|it| now.saturating_duration_since(it.sent) >= timeout) {
                 self.lose(index, now, Loss::TimedOut);
             }
@@ -229,16 +232,24 @@ impl<'a> Sender<'a> {
         while let Some(index) = self.free.pop_front() {
             let wire = &mut self.wires[index];
             wire.is_listed = false;
-            if wire.is_free() {
+            if wire.is_free(self.setup.travel.under_way_max()) {
                 return Some(index);
             }
         }
         None
     }
 
+    /// A connection has room for a request again.
     fn set_free(&mut self, index: usize, now: Instant) {
         let wire = &mut self.wires[index];
-        wire.free_since = now;
+        if !wire.is_listed {
+            wire.free_since = now;
+        }
+        self.list_free(index);
+    }
+
+    fn list_free(&mut self, index: usize) {
+        let wire = &mut self.wires[index];
         if !wire.is_listed {
             wire.is_listed = true;
             self.free.push_back(index);
@@ -250,12 +261,18 @@ impl<'a> Sender<'a> {
             true => Phase::WarmUp,
             false => Phase::Measured,
         };
-        let wire = &mut self.wires[index];
-        let (signed, source) = wire.load(&mut self.setup.supply, &self.setup.recipe);
-        let sent = Instant::now();
         let counts = counts_of(&mut self.tally, phase);
-        counts.send(signed.order().kind, source);
-        counts.waited_for_connection += u64::from(wire.free_since > due);
+        let count = self.setup.travel.records_count();
+        let supply = &mut self.setup.supply;
+        let records = supply.next_records(count, |signed, source| {
+            counts.send(signed.order().kind, source);
+        });
+        let wire = &mut self.wires[index];
+        wire.load(&records, &self.setup.recipe);
+        let sent = Instant::now();
+        if wire.free_since > due {
+            counts.waited_for_connection += records.count();
+        }
         if phase == Phase::Measured {
             let lag = sent.saturating_duration_since(due.max(wire.free_since));
             self.tally.lag.saturating_record(nanoseconds(lag));
@@ -266,13 +283,16 @@ impl<'a> Sender<'a> {
         };
         self.under_way_count += 1;
         let request = UnderWay {
-            signed,
+            records,
             phase,
             due,
             sent,
         };
         if self.wires[index].begin(&self.poll, index, request).is_err() {
-            self.lose(index, sent, Loss::Ended);
+            return self.lose(index, sent, Loss::Ended);
+        }
+        if self.wires[index].is_free(self.setup.travel.under_way_max()) {
+            self.list_free(index);
         }
     }
 
@@ -290,7 +310,7 @@ impl<'a> Sender<'a> {
     /// now: without them a run that a gateway could not keep up with would look fast.
     fn give_up(&mut self, now: Instant) {
         for index in 0..self.wires.len() {
-            if self.wires[index].under_way.is_some() {
+            if !self.wires[index].under_way.is_empty() {
                 self.lose(index, now, Loss::TimedOut);
             }
         }
@@ -298,28 +318,30 @@ impl<'a> Sender<'a> {
             return;
         }
         let warm_up = self.setup.warm_up;
+        let count = u64::from(self.setup.travel.records_count());
         if let Pace::Open(arrivals) = &mut self.setup.pace {
             for due in arrivals {
                 if due < warm_up {
-                    self.tally.warm_up.unanswered.unsent += 1;
+                    self.tally.warm_up.unanswered.unsent += count;
                     continue;
                 }
-                self.tally.measured.unanswered.unsent += 1;
+                self.tally.measured.unanswered.unsent += count;
                 let waited = now.saturating_duration_since(self.start + due);
                 self.tally.from_due.saturating_record(nanoseconds(waited));
             }
         }
     }
 
-    /// Ends a connection, and the request on it if there is one.
+    /// Ends a connection, and the requests on it if there are any.
     fn lose(&mut self, index: usize, now: Instant, loss: Loss) {
-        if let Some(request) = self.wires[index].under_way.take() {
+        for request in std::mem::take(&mut self.wires[index].under_way) {
             self.under_way_count -= 1;
             let unanswered = &mut counts_of(&mut self.tally, request.phase).unanswered;
+            let records = request.records.count();
             match loss {
-                Loss::Ended => unanswered.lost += 1,
-                Loss::Foreign => unanswered.foreign += 1,
-                Loss::TimedOut => unanswered.timed_out += 1,
+                Loss::Ended => unanswered.lost += records,
+                Loss::Foreign => unanswered.foreign += records,
+                Loss::TimedOut => unanswered.timed_out += records,
             }
             if loss == Loss::TimedOut && request.phase == Phase::Measured {
                 self.record(&request, now);
@@ -373,7 +395,10 @@ impl<'a> Sender<'a> {
             let opened = wire.finish_connecting(&self.poll, index);
             let now = Instant::now();
             match opened {
-                Ok(()) => self.set_free(index, now),
+                Ok(()) => {
+                    wire.free_since = now;
+                    self.list_free(index);
+                }
                 Err(_) => {
                     wire.fail(now);
                     self.tally.measured.unconnected += 1;
@@ -386,38 +411,90 @@ impl<'a> Sender<'a> {
         }
         match self.wires[index].read(&mut self.input) {
             Received::Nothing => {}
-            Received::Answer(answer) => self.answered(index, answer),
+            Received::Bytes => self.take_answers(index),
             Received::Ended => {
                 self.lose(index, Instant::now(), Loss::Ended);
-            }
-            Received::Foreign => {
-                self.lose(index, Instant::now(), Loss::Foreign);
             }
         }
     }
 
-    fn answered(&mut self, index: usize, answer: HttpAnswer) {
+    fn take_answers(&mut self, index: usize) {
         let now = Instant::now();
-        let Some(request) = self.wires[index].under_way.take() else {
-            return;
-        };
+        loop {
+            let wire = &mut self.wires[index];
+            let Reading::Whole(answer) = wire.answer() else {
+                if wire.answer() == Reading::Foreign {
+                    self.lose(index, now, Loss::Foreign);
+                }
+                return;
+            };
+            let Some(lines) = lines_of(wire, &answer, self.setup.travel) else {
+                return self.lose(index, now, Loss::Foreign);
+            };
+            let Some(request) = wire.take(&answer) else {
+                return;
+            };
+            self.answered(&request, &lines, now);
+            match answer.closes {
+                // No gateway answers what stands behind that.
+                true if !self.wires[index].under_way.is_empty() => {
+                    return self.lose(index, now, Loss::Ended);
+                }
+                true => return self.wires[index].leave(now),
+                false => self.set_free(index, now),
+            }
+        }
+    }
+
+    fn answered(&mut self, request: &UnderWay, lines: &Lines, now: Instant) {
         self.under_way_count -= 1;
         let is_in_time = now <= self.end();
         let counts = counts_of(&mut self.tally, request.phase);
-        let worth = counts.answer(request.signed.order().kind, answer.status, answer.dedup);
-        let counts_for_rate = is_in_time && worth == Worth::AsExpected;
-        counts.expected_in_time += u64::from(counts_for_rate);
+        for (at, signed) in request.records.iter().enumerate() {
+            let Line { status, dedup, .. } = lines.of(at);
+            let worth = counts.answer(signed.order().kind, status, dedup);
+            counts.expected_in_time += u64::from(is_in_time && worth == Worth::AsExpected);
+            if worth == Worth::AsExpected {
+                self.setup.supply.was_kept(signed);
+            }
+        }
         if request.phase == Phase::Measured {
-            self.record(&request, now);
-        }
-        if worth == Worth::AsExpected {
-            self.setup.supply.was_kept(&request.signed);
-        }
-        match answer.closes {
-            true => self.wires[index].leave(now),
-            false => self.set_free(index, now),
+            self.record(request, now);
         }
     }
+}
+
+/// What an answer says of each record of its request.
+enum Lines {
+    /// The same of all: there is one, or all were refused together.
+    All(Line),
+    /// Line by line.
+    Each(Vec<Line>),
+}
+
+impl Lines {
+    fn of(&self, at: usize) -> Line {
+        match self {
+            Lines::All(line) => *line,
+            Lines::Each(lines) => lines[at],
+        }
+    }
+}
+
+/// What an answer says of its request; none where it is no answer to that.
+fn lines_of(wire: &Wire, answer: &HttpAnswer, travel: Travel) -> Option<Lines> {
+    let records = &wire.under_way.front()?.records;
+    if !travel.is_batch() || answer.status != 200 {
+        return Some(Lines::All(Line {
+            number: 1,
+            status: answer.status,
+            dedup: answer.dedup,
+        }));
+    }
+    let lines = lines::read(wire.body(answer))?;
+    let numbers = lines.iter().map(|it| u64::from(it.number));
+    let fit = numbers.eq(1..=records.count());
+    fit.then_some(Lines::Each(lines))
 }
 
 fn counts_of(tally: &mut Tally, phase: Phase) -> &mut Counts {

@@ -7,9 +7,9 @@ use fastrand::Rng;
 
 use crate::arrivals::thread_seed;
 use crate::mix::{Kind, Mix, Order, Orders};
-use crate::record::{RECORDS_MAX, Recipe, Signed};
+use crate::record::{RECORDS_MAX, Recipe, Records, Signed};
 
-/// Answered records that may be repeated: the newest ones of a thread.
+/// Answered records that may be repeated: the newest ones of a thread, shared by its tenants.
 const ANSWERED_MAX: usize = 4_096;
 
 /// Bytes of one record that was signed ahead.
@@ -26,6 +26,13 @@ pub enum Source {
     Unsigned,
 }
 
+/// Records of a tenant that were answered, the newest ones; the oldest one stands at `at` once all places are taken.
+#[derive(Clone, Default)]
+struct Answered {
+    records: Vec<Signed>,
+    at: usize,
+}
+
 /// The records of one thread.
 pub struct Supply {
     recipe: Arc<Recipe>,
@@ -36,8 +43,8 @@ pub struct Supply {
     substitute: u64,
     /// New records in the order in which they are needed.
     ahead: std::vec::IntoIter<Signed>,
-    answered: Vec<Signed>,
-    answered_at: usize,
+    /// Of each tenant.
+    answered: Vec<Answered>,
     /// Which of them is repeated.
     choice: Rng,
 }
@@ -52,8 +59,7 @@ impl Supply {
             number: thread * room,
             substitute: (thread + 1) * room,
             ahead: Vec::new().into_iter(),
-            answered: Vec::new(),
-            answered_at: 0,
+            answered: vec![Answered::default(); usize::from(mix.tenants_count.max(1))],
             choice: Rng::with_seed(thread_seed(seed.rotate_left(17), thread)),
         }
     }
@@ -112,8 +118,21 @@ impl Supply {
         }
     }
 
+    /// The records of the next request, and how many of them come from where.
+    pub fn next_records(&mut self, count: u32, mut from: impl FnMut(&Signed, Source)) -> Records {
+        let mut next = || {
+            let (signed, source) = self.next_record();
+            from(&signed, source);
+            signed
+        };
+        let first = next();
+        let rest = (1..count).map(|_| next()).collect();
+        Records { first, rest }
+    }
+
     fn duplicate(&mut self, order: Order) -> (Signed, Source) {
-        if self.answered.is_empty() {
+        let answered = &self.answered[usize::from(order.tenant)].records;
+        if answered.is_empty() {
             self.substitute -= 1;
             let order = Order {
                 kind: Kind::New,
@@ -121,8 +140,8 @@ impl Supply {
             };
             return (self.recipe.make(order, self.substitute), Source::OnTheFly);
         }
-        let at = self.choice.usize(..self.answered.len());
-        (self.answered[at].again(), Source::Unsigned)
+        let at = self.choice.usize(..answered.len());
+        (answered[at].again(), Source::Unsigned)
     }
 
     /// A gateway has answered that it keeps this record: it may be repeated from now on.
@@ -130,11 +149,13 @@ impl Supply {
         if signed.order().kind != Kind::New {
             return;
         }
-        match self.answered.len() < ANSWERED_MAX {
-            true => self.answered.push(signed.clone()),
-            false => self.answered[self.answered_at % ANSWERED_MAX] = signed.clone(),
+        let places = (ANSWERED_MAX / self.answered.len()).max(1);
+        let Answered { records, at } = &mut self.answered[usize::from(signed.order().tenant)];
+        match records.len() < places {
+            true => records.push(signed.clone()),
+            false => records[*at % places] = signed.clone(),
         }
-        self.answered_at += 1;
+        *at += 1;
     }
 }
 
@@ -150,6 +171,7 @@ mod tests {
         malformed: 0.1,
         second_key: 0.5,
         tenants_count: 3,
+        tenant_row: 1,
     };
 
     fn supply(thread: u64) -> Supply {
@@ -159,7 +181,7 @@ mod tests {
 
     fn bytes(signed: &Signed) -> Vec<u8> {
         let mut out = Vec::new();
-        recipe(&["a", "b", "c"], 0).write(signed, &mut out);
+        recipe(&["a", "b", "c"], 0).write(&Records::from(signed.clone()), &mut out);
         out
     }
 
@@ -203,6 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn a_duplicate_is_of_the_tenant_that_it_was_ordered_for() {
+        let mut supply = supply(0);
+        let mut orders = supply.orders.clone();
+        for _ in 0..2_000 {
+            let (signed, _) = supply.next_record();
+            assert_eq!(signed.order().tenant, orders.next_order().tenant);
+            supply.was_kept(&signed);
+        }
+    }
+
+    #[test]
     fn before_anything_is_answered_a_duplicate_is_a_new_record() {
         let mut supply = supply(0);
         for _ in 0..100 {
@@ -222,6 +255,7 @@ mod tests {
             let signed = supply.recipe.make(order, 1_000_000 + number);
             supply.was_kept(&signed);
         }
-        assert_eq!(supply.answered.len(), ANSWERED_MAX);
+        let of_tenant = &supply.answered[usize::from(order.tenant)].records;
+        assert_eq!(of_tenant.len(), ANSWERED_MAX / 3);
     }
 }

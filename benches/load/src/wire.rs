@@ -1,6 +1,7 @@
-//! One connection that never blocks: it is opened, takes one request at a time, and reads the answer. It counts nothing and decides
-//! nothing; a connection that ended is opened again by its owner.
+//! One connection that never blocks: it is opened, takes requests, and reads their answers, which come in the order of the requests.
+//! It counts nothing and decides nothing; a connection that ended is opened again by its owner.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -11,8 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::answer::{self, HttpAnswer, Reading};
-use crate::record::{Recipe, Signed};
-use crate::supply::Supply;
+use crate::record::{Recipe, Records};
 
 /// Longest pause before a connection is tried again.
 const RETRY_MAX: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub(crate) enum Phase {
 
 /// A request that waits for its answer.
 pub(crate) struct UnderWay {
-    pub(crate) signed: Signed,
+    pub(crate) records: Records,
     pub(crate) phase: Phase,
     pub(crate) due: Instant,
     pub(crate) sent: Instant,
@@ -43,9 +43,9 @@ enum State {
 /// What reading came to.
 pub(crate) enum Received {
     Nothing,
-    Answer(HttpAnswer),
+    /// Something, of which [`Wire::answer`] says what it is.
+    Bytes,
     Ended,
-    Foreign,
 }
 
 /// A connection, open or not.
@@ -54,13 +54,18 @@ pub(crate) struct Wire {
     state: State,
     out: Vec<u8>,
     written: usize,
+    /// The socket took no more: its owner hears when it does.
+    is_full: bool,
     received: Vec<u8>,
+    /// Bytes of it that were answers.
+    taken: usize,
     failures_count: u32,
     retry_at: Option<Instant>,
     /// It stands in its owner's list of free ones.
     pub(crate) is_listed: bool,
-    pub(crate) under_way: Option<UnderWay>,
-    /// When it last became free.
+    /// Requests that wait for their answers, the oldest one first.
+    pub(crate) under_way: VecDeque<UnderWay>,
+    /// When it last had room for a request again.
     pub(crate) free_since: Instant,
 }
 
@@ -72,11 +77,13 @@ impl Wire {
             state: State::Down,
             out: Vec::new(),
             written: 0,
+            is_full: false,
             received: Vec::new(),
+            taken: 0,
             failures_count: 0,
             retry_at: Some(now),
             is_listed: false,
-            under_way: None,
+            under_way: VecDeque::new(),
             free_since: now,
         }
     }
@@ -85,9 +92,9 @@ impl Wire {
         self.state == State::Connecting
     }
 
-    /// Open, without a request.
-    pub(crate) fn is_free(&self) -> bool {
-        self.state == State::Open && self.under_way.is_none()
+    /// Open, with fewer requests than it may have.
+    pub(crate) fn is_free(&self, under_way_max: usize) -> bool {
+        self.state == State::Open && self.under_way.len() < under_way_max
     }
 
     /// Whether it is down and has waited long enough.
@@ -146,19 +153,16 @@ impl Wire {
         self.state = State::Down;
         self.retry_at = Some(retry_at);
         self.received.clear();
-        self.under_way = None;
+        self.taken = 0;
+        self.out.clear();
+        self.written = 0;
+        self.is_full = false;
+        self.under_way.clear();
     }
 
-    /// Takes the next record into its buffer; it is sent by [`Wire::begin`].
-    pub(crate) fn load(
-        &mut self,
-        supply: &mut Supply,
-        recipe: &Recipe,
-    ) -> (Signed, crate::supply::Source) {
-        let (signed, source) = supply.next_record();
-        recipe.write(&signed, &mut self.out);
-        self.written = 0;
-        (signed, source)
+    /// Takes a request into its buffer; it is sent by [`Wire::begin`].
+    pub(crate) fn load(&mut self, records: &Records, recipe: &Recipe) {
+        recipe.write(records, &mut self.out);
     }
 
     /// Sends what was loaded, as far as the socket takes it.
@@ -168,18 +172,17 @@ impl Wire {
         index: usize,
         request: UnderWay,
     ) -> io::Result<()> {
-        self.under_way = Some(request);
+        self.under_way.push_back(request);
         self.write(poll, index)
     }
 
     /// Whether something is left to be written.
     pub(crate) fn has_more_to_write(&self) -> bool {
-        self.under_way.is_some() && self.written < self.out.len()
+        self.written < self.out.len()
     }
 
     /// Writes the rest.
     pub(crate) fn write(&mut self, poll: &OwnedFd, index: usize) -> io::Result<()> {
-        let was_partial = self.written > 0;
         let Some(stream) = &mut self.stream else {
             return Err(ErrorKind::NotConnected.into());
         };
@@ -188,13 +191,16 @@ impl Wire {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_full = true;
                     return self.listen_for(poll, index, EventFlags::IN | EventFlags::OUT);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        match was_partial {
+        self.out.clear();
+        self.written = 0;
+        match std::mem::take(&mut self.is_full) {
             true => self.listen_for(poll, index, EventFlags::IN),
             false => Ok(()),
         }
@@ -225,30 +231,34 @@ impl Wire {
                 };
             }
         };
-        // Most answers come whole.
-        let fresh = &input[..count];
-        let reading = match self.received.is_empty() {
-            true => answer::read(fresh),
-            false => {
-                self.received.extend_from_slice(fresh);
-                answer::read(&self.received)
+        self.received.drain(..std::mem::take(&mut self.taken));
+        self.received.extend_from_slice(&input[..count]);
+        Received::Bytes
+    }
+
+    /// The next answer of what was received, which [`Wire::take`] takes away.
+    pub(crate) fn answer(&self) -> Reading {
+        let rest = &self.received[self.taken..];
+        match answer::read(rest) {
+            _ if rest.is_empty() => Reading::Partial,
+            // Bytes behind the last answer answer nothing that was asked.
+            Reading::Whole(it) if self.under_way.len() <= 1 && it.end < rest.len() => {
+                Reading::Foreign
             }
-        };
-        let known = self.received.len().max(count);
-        match reading {
-            Reading::Partial => {
-                if self.received.is_empty() {
-                    self.received.extend_from_slice(fresh);
-                }
-                Received::Nothing
-            }
-            // Bytes behind an answer answer nothing that was asked.
-            Reading::Whole(answer) if answer.end == known && self.under_way.is_some() => {
-                self.received.clear();
-                self.failures_count = 0;
-                Received::Answer(answer)
-            }
-            Reading::Whole(_) | Reading::Foreign => Received::Foreign,
+            _ if self.under_way.is_empty() => Reading::Foreign,
+            reading => reading,
         }
+    }
+
+    /// The body of this answer.
+    pub(crate) fn body(&self, answer: &HttpAnswer) -> &[u8] {
+        &self.received[self.taken..][answer.body..answer.end]
+    }
+
+    /// Takes this answer away, with its request.
+    pub(crate) fn take(&mut self, answer: &HttpAnswer) -> Option<UnderWay> {
+        self.failures_count = 0;
+        self.taken += answer.end;
+        self.under_way.pop_front()
     }
 }

@@ -7,7 +7,7 @@ use flk_dataplane::dedup::PARTITIONS;
 use flk_dataplane::event::{Ask, Driver, Granted};
 use flk_dataplane::io::{FileId, Now, ShardId, SyncMode};
 use flk_dataplane::mesh::keeper::{Begin, ExpiryClock};
-use flk_dataplane::shard::config::{Proxies, ShardConfig, ShardLimits, TraceLimits};
+use flk_dataplane::shard::config::{AcceptsFrom, Proxies, ShardConfig, ShardLimits, TraceLimits};
 use flk_dataplane::snapshot::{
     Document, FORMAT, KeyDocument, Limit, LimitsDocument, MissingKeys, ParamsDocument, Resolver,
     Snapshot, Source, TenantDocument,
@@ -42,6 +42,7 @@ pub fn config(id: u16, wal_share: Option<u32>, stats: &Arc<Stats>) -> ShardConfi
         metrics_auth: None,
         traces: TraceLimits::default(),
         drain_delay_us: 0,
+        accepts_from: AcceptsFrom::Start,
         stats: Arc::clone(stats),
     }
 }

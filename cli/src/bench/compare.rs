@@ -73,6 +73,10 @@ pub(super) fn differences(now: &Saved, then: &Saved) -> Vec<String> {
         ("the rate", after.rate != before.rate),
         ("connections", after.connections != before.connections),
         (
+            "records of a request",
+            (after.batch, after.pipeline) != (before.batch, before.pipeline),
+        ),
+        (
             "sending threads",
             (after.threads, &after.cpus) != (before.threads, &before.cpus),
         ),

@@ -11,7 +11,7 @@ use crate::output::Output;
 use clap::{Args, ValueEnum};
 use flk_bench_load::claims;
 use flk_bench_load::mix::{Kind, Order};
-use flk_bench_load::record::{RECORDS_MAX, Recipe, Shape};
+use flk_bench_load::record::{Carries, RECORDS_MAX, Recipe, Shape};
 use serde::Serialize;
 use std::fmt::Display;
 
@@ -115,6 +115,7 @@ pub(super) fn run(args: &FixturesArgs) -> CommandResult {
     let shape = Shape {
         authority: "",
         path: "",
+        carries: Carries::Record,
         tenants: &[],
         body_bytes: usize::try_from(bytes_least).unwrap_or(usize::MAX),
         shard_id: &super::new_shard_id(),

@@ -94,7 +94,7 @@ pub(super) fn read(files: &KeyFiles<'_>, regime: Claimed) -> Result<Vec<Keys>, F
 mod tests {
     use super::*;
     use flk_bench_load::mix::{Kind, Order};
-    use flk_bench_load::record::{Recipe, Shape};
+    use flk_bench_load::record::{Carries, Recipe, Shape};
     use flk_contract::{
         KeySet, Params, Parser, Scheme, Scratch, SlopeCache, authenticate, check_identity, judge,
     };
@@ -125,6 +125,7 @@ mod tests {
             let shape = Shape {
                 authority: "h",
                 path: "/",
+                carries: Carries::Record,
                 tenants: &[],
                 body_bytes: 2_000,
                 shard_id: "bench-1",

@@ -37,10 +37,16 @@ Examples:
   $ flk bench http://127.0.0.1:8080 --closed --duration 2s --compare run.json
   $ flk bench http://127.0.0.1:8080 --rate 200 --duration 2s --duplicates 10% --malformed 1%
   $ flk bench http://127.0.0.1:8080 --rate 200 --duration 2s --expect 'p99<60s'
+  $ flk bench http://127.0.0.1:8080 --rate 2000 --batch 100 --connections 4 --duration 2s
+  $ flk bench http://127.0.0.1:8080 --closed --pipeline 8 --connections 8 --duration 2s
 
 With --rate requests are sent when they are due, whatever became of earlier ones, as those of independent clients are. A latency \
 counts from when the request was due: what had to wait for a gateway that stood still is in the figures. With --closed each \
 connection sends the next request when the last one is answered; that finds the largest rate, and hides stalls.
+
+With --batch a request carries so many records, all of one tenant. Rates, counts and shares are those of records; latencies are \
+those of requests, each of a whole batch. With --pipeline a connection does not wait for an answer before it \
+sends the next request; a closed loop then keeps so many under way on each.
 
 Every answer is held against the record contract. A new record has to be answered 200 with Flk-Dedup: miss, a duplicate 200 with \
 hit, a bad signature 401, a malformed body 400; anything else is wrong, and the command ends with 1. Answers 408, 429 and 5xx, lost \
@@ -60,6 +66,8 @@ fn after_help() -> String {
     format!("{EXAMPLES}\n\n{}\n\n{BENCH_CODES}", keyring::HELP)
 }
 
+/// A gateway takes as many by default (BATCH_MAX_RECORDS).
+const BATCH_RECORDS_MAX: u32 = 4_096;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -78,7 +86,7 @@ pub(crate) struct BenchArgs {
     /// Address of the gateway
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// Open loop: so many requests a second, such as 500, 10k, or 1k..20k for a ramp
+    /// Open loop: so many records a second, such as 500, 10k, or 1k..20k for a ramp
     #[arg(long, value_parser = amounts::rate)]
     rate: Option<Rate>,
     /// Closed loop: each connection sends the next request when the last one is answered
@@ -96,6 +104,12 @@ pub(crate) struct BenchArgs {
     /// Connections, all kept open
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole(1..=100_000_u32))]
     connections: u32,
+    /// Send N records in each request, to POST /v1/pcs/batch
+    #[arg(long, value_name = "N", value_parser = whole(1..=BATCH_RECORDS_MAX))]
+    batch: Option<u32>,
+    /// Have up to N requests under way on each connection (HTTP pipelining)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=1_024_u32))]
+    pipeline: u32,
     /// Sending threads [default: one, or one for each of --cpus]
     #[arg(long, value_name = "N", value_parser = whole(1..=1_024_u32))]
     threads: Option<u32>,

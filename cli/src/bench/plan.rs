@@ -9,9 +9,10 @@ use crate::submit::target::Target;
 use flk_bench_load::arrivals::{Curve, Ramp, Spacing};
 use flk_bench_load::claims::Regime;
 use flk_bench_load::mix::Mix;
-use flk_bench_load::record::{RECORDS_MAX, Recipe, Shape};
+use flk_bench_load::record::{Carries, RECORDS_MAX, Recipe, Shape};
 use flk_bench_load::run::{Log, Loop, Plan, due_counts};
 use flk_bench_load::supply::SIGNED_BYTES;
+use flk_bench_load::travel::Travel;
 use flk_dataplane::config::units::show_bytes;
 use flk_dataplane::driver::affinity::parse_list;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -62,9 +63,14 @@ pub(super) fn of(args: &BenchArgs) -> Result<Ready, Failure> {
     };
     let keys = key::read(&files, Regime::Sticky)?;
     let shard_id = super::new_shard_id();
+    let (path, carries) = match args.batch {
+        None => (&target.path, Carries::Record),
+        Some(_) => (&target.batch_path, Carries::Batch),
+    };
     let shape = Shape {
         authority: &target.authority,
-        path: target.path.path(),
+        path: path.path(),
+        carries,
         tenants,
         body_bytes: args
             .body_bytes
@@ -80,6 +86,10 @@ pub(super) fn of(args: &BenchArgs) -> Result<Ready, Failure> {
         threads_count,
         cpus,
         pace,
+        travel: Travel {
+            batch: args.batch,
+            pipeline: args.pipeline,
+        },
         mix,
         seed: args.mix.seed,
         timeout: args.timeout,
@@ -103,6 +113,7 @@ fn mix(args: &BenchArgs) -> Result<Mix, Failure> {
         malformed: args.mix.malformed,
         second_key: args.mix.ed25519,
         tenants_count: u16::try_from(tenants_count).unwrap_or(u16::MAX),
+        ..Mix::NEW_ONLY
     };
     mix.checked()
         .map_err(|error| Failure::usage(error.to_string()))
@@ -182,9 +193,17 @@ fn sign_ahead(args: &BenchArgs, plan: &Plan) -> Result<Vec<u64>, Failure> {
     let threads = plan.threads_count as u64;
     let due = due_counts(plan);
     let all: u64 = due.iter().flatten().sum();
+    if due.is_some() && all == 0 {
+        let batch = args
+            .batch
+            .map_or_else(String::new, |it| format!(" of {it} records"));
+        return Err(Failure::usage(format!(
+            "no request{batch} is due within the run: give a higher --rate or a longer --duration"
+        )));
+    }
     if all > RECORDS_MAX {
         return Err(Failure::usage(format!(
-            "{all} requests are more than one run can have ({RECORDS_MAX}): give a shorter --duration"
+            "{all} records are more than one run can have ({RECORDS_MAX}): give a shorter --duration"
         )));
     }
     if args.sign_on_the_fly {
@@ -195,7 +214,7 @@ fn sign_ahead(args: &BenchArgs, plan: &Plan) -> Result<Vec<u64>, Failure> {
             return match args.pre_sign {
                 None => Ok(vec![0; plan.threads_count]),
                 Some(_) => Err(Failure::usage(
-                    "how many requests a closed loop sends is not known before: say how many to sign with --pre-sign=N",
+                    "how many records a closed loop sends is not known before: say how many to sign with --pre-sign=N",
                 )),
             };
         }
@@ -236,6 +255,8 @@ fn settings(args: &BenchArgs, plan: &Plan, recipe: &Recipe) -> Settings {
         duration_s: args.duration.as_secs_f64(),
         warm_up_s: args.warm_up.as_secs_f64(),
         connections: plan.connections_count,
+        batch: args.batch,
+        pipeline: args.pipeline,
         threads: plan.threads_count,
         cpus: plan.cpus.clone(),
         timeout_s: args.timeout.as_secs_f64(),

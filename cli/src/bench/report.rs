@@ -41,17 +41,29 @@ fn heading(run: &Saved) -> String {
 /// How a run sends, in words.
 pub(super) fn pace(settings: &Settings) -> String {
     let duration = settings.duration_s;
+    let travel = travel(settings);
     match settings.rate {
-        None => format!("closed loop for {duration} s"),
+        None => format!("closed loop for {duration} s{travel}"),
         Some([from, to]) => {
             let rate = match from == to {
                 true => format!("{}/s", rate_text(from)),
                 false => format!("{} to {}/s", rate_text(from), rate_text(to)),
             };
             let arrivals = &settings.arrivals;
-            format!("open loop, {rate} for {duration} s, {arrivals} arrivals")
+            format!("open loop, {rate} for {duration} s, {arrivals} arrivals{travel}")
         }
     }
+}
+
+/// How records travel, where that is not one by one.
+fn travel(settings: &Settings) -> String {
+    let batch = settings.batch.map(|it| {
+        let records = counted(u64::from(it), "record");
+        format!(", {records} in a request")
+    });
+    let pipeline = (settings.pipeline > 1)
+        .then(|| format!(", {} requests under way at a time", settings.pipeline));
+    batch.unwrap_or_default() + &pipeline.unwrap_or_default()
 }
 
 /// Shown where nothing was counted.
@@ -233,7 +245,7 @@ fn generator(run: &Saved) -> Vec<String> {
     if run.settings.rate.is_some() && waited * 100 > figures.due {
         let part = share_text(waited as f64 / figures.due as f64);
         lines.push(format!(
-            "            {part} of the requests waited because all {} connections were busy: the gateway was slower, or it takes more --connections",
+            "            {part} of the records waited because all {} connections were busy: the gateway was slower, or it takes more --connections",
             run.settings.connections
         ));
     }
@@ -306,10 +318,12 @@ mod tests {
         let text = lines(&run).join("\n");
         assert!(text.contains("IT WAS THE LIMIT"), "{text}");
         assert!(text.contains("\n            no time"), "{text}");
-        assert!(text.contains("50 % of the requests waited"), "{text}");
+        assert!(text.contains("50 % of the records waited"), "{text}");
         run.settings.rate = None;
+        (run.settings.batch, run.settings.pipeline) = (Some(100), 8);
         let text = lines(&run).join("\n");
-        assert!(text.contains("closed loop for 2 s"), "{text}");
+        let pace = "closed loop for 2 s, 100 records in a request, 8 requests under way at a time,";
+        assert!(text.contains(pace), "{text}");
         assert!(!text.contains("from when it was due"), "{text}");
     }
 }

@@ -65,11 +65,17 @@ pub(super) struct Settings {
     pub(super) r#loop: String,
     /// `constant` or `poisson`; empty in a closed loop.
     pub(super) arrivals: String,
-    /// Requests per second at the beginning and at the end; none in a closed loop.
+    /// Records per second at the beginning and at the end; none in a closed loop.
     pub(super) rate: Option<[f64; 2]>,
     pub(super) duration_s: f64,
     pub(super) warm_up_s: f64,
     pub(super) connections: usize,
+    /// Records of each request; none: one, as a submission.
+    #[serde(default)]
+    pub(super) batch: Option<u32>,
+    /// Most requests under way on a connection.
+    #[serde(default = "one")]
+    pub(super) pipeline: u32,
     pub(super) threads: usize,
     pub(super) cpus: Vec<usize>,
     pub(super) timeout_s: f64,
@@ -80,6 +86,11 @@ pub(super) struct Settings {
     pub(super) malformed: f64,
     pub(super) ed25519: f64,
     pub(super) tenants: usize,
+}
+
+/// Requests under way on a connection of a run that does not say it.
+fn one() -> u32 {
+    1
 }
 
 /// What was found.

@@ -236,7 +236,7 @@ fn hint(saved: &Saved) -> &'static str {
             "flk: new records answered 404 or 405: is this the address of a gateway?"
         }
         () if has("new", &[413]) => {
-            "flk: new records answered 413: the gateway takes shorter bodies than --body-bytes"
+            "flk: new records answered 413: the gateway takes shorter bodies than --body-bytes, or smaller batches"
         }
         () => "flk: see the lines that begin with WRONG, and the column wrong",
     }

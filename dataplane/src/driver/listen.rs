@@ -17,6 +17,40 @@ const TRY_EVERY: Duration = Duration::from_millis(5);
 /// Connections that may wait to be accepted, per shard. The kernel caps it at `net.core.somaxconn` (4,096 by default).
 pub const BACKLOG: i32 = 4096;
 
+/// A listening socket of a shard.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// It outlives the process: who waits in its queue at a stop is accepted by the next one.
+    pub stays: bool,
+}
+
+impl Listener {
+    /// One that the service manager keeps.
+    pub fn that_stays(socket: OwnedFd) -> Listener {
+        let stays = true;
+        Listener { socket, stays }
+    }
+
+    /// How many clients of its queue are accepted while it is being closed: one full queue, which has a place more than was asked for,
+    /// since closing it resets them. Without a bound a flood of connections would keep it open for ever.
+    pub fn accepted_at_close(&self) -> i32 {
+        match self.stays {
+            true => 0,
+            false => BACKLOG + 1,
+        }
+    }
+}
+
+impl From<OwnedFd> for Listener {
+    /// One that is gone with the process.
+    fn from(socket: OwnedFd) -> Listener {
+        let stays = false;
+        Listener { socket, stays }
+    }
+}
+
 /// Why the process cannot listen.
 #[derive(Debug)]
 pub struct ListenError {

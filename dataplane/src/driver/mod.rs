@@ -25,6 +25,7 @@ pub mod lock;
 pub mod log_directory;
 pub mod memory;
 pub mod observer;
+pub mod passed;
 mod peer;
 pub mod probe;
 pub mod pulse;
@@ -52,8 +53,8 @@ use crate::snapshot::Limit;
 use crate::stats::Trace;
 use crate::wal::writer::LogFailure;
 use links::Links;
+use listen::Listener;
 use rate::Buckets;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// The state machine that a driver runs: a shard, or a stub in a test of the driver.
@@ -106,8 +107,8 @@ impl Default for DriverLimits {
 pub struct ShardSetup {
     /// Which shard it runs.
     pub shard: ShardId,
-    /// Its own listening socket, in the SO_REUSEPORT group of the process.
-    pub listener: OwnedFd,
+    /// Its listening socket.
+    pub listener: Listener,
     /// Its ends of the mesh and of the keeper's mailboxes.
     pub links: Links,
     /// Rates and quotas of the process.

@@ -9,6 +9,7 @@ use super::files::FileExecutor;
 use super::group::ReadGroup;
 use super::line_socket::LineSocket;
 use super::links::{KeeperLinks, Links, link};
+use super::listen::Listener;
 use super::portable::Portable;
 use super::probe::DriverKind;
 use super::rate::Buckets;
@@ -58,7 +59,7 @@ pub struct Process {
     /// One CPU per shard.
     pub cores: Vec<usize>,
     /// One listening socket per shard.
-    pub listeners: Vec<OwnedFd>,
+    pub listeners: Vec<Listener>,
     /// The directory of the log, open.
     pub directory: OwnedFd,
     /// Its lock, held.

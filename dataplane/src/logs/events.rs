@@ -49,6 +49,11 @@ log_events! {
         /// Address and port.
         address: String,
     }
+    /// The service manager passed listening sockets.
+    SocketsPassed "start.sockets_passed" Info Always, Row("sockets") => {
+        /// Number of sockets.
+        sockets_count: usize,
+    }
 
     /// The gateway has its port; it admits records when it has recovered.
     Listening "start.listening" Info Always, Words("") => {

@@ -148,6 +148,7 @@ impl Ingress {
             ToShard::Serve { admit } => {
                 self.serving = admit;
                 self.loaded = true;
+                self.accept(outbox);
                 let core = begun(core);
                 for (from, message) in std::mem::take(&mut self.early) {
                     self.on_message(core, from, message, now);
@@ -185,6 +186,14 @@ impl Ingress {
         self.configure_shares(&snapshot);
     }
 
+    /// Accepts clients, from now on or still.
+    fn accept(&mut self, outbox: &mut Outbox) {
+        if !self.accepting && !self.drain.listener_closed {
+            self.accepting = true;
+            outbox.ops.push(Op::ResumeAccept);
+        }
+    }
+
     /// Forgets a connection and releases it at the driver. Its requests in flight go on without it.
     pub(super) fn drop_connection(&mut self, conn: ConnId, outbox: &mut Outbox) {
         if self.connections.get(conn).is_none() {
@@ -200,10 +209,7 @@ impl Ingress {
         self.order.place(conn.slot, None, 0);
         outbox.ops.push(Op::Close(conn));
         self.wake_budget_waiters();
-        if !self.accepting && !self.drain.listener_closed {
-            self.accepting = true;
-            outbox.ops.push(Op::ResumeAccept);
-        }
+        self.accept(outbox);
         self.stats()
             .connections
             .set(u64::from(self.connections.open_count()));

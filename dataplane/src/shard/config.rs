@@ -193,6 +193,15 @@ impl ShardLimits {
     }
 }
 
+/// When a shard accepts its first client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptsFrom {
+    /// At once: who comes before the log is recovered is told so.
+    Start,
+    /// Once records are admitted. Clients wait in a queue that was there before the process.
+    Serving,
+}
+
 /// Capacity that the buffer of the batch in flight begins with; a batch of the usual size never outgrows it.
 pub(super) const BATCH_BLOCKS_BYTES: usize = 512 * 1024;
 
@@ -219,6 +228,8 @@ pub struct ShardConfig {
     pub traces: TraceLimits,
     /// At a graceful stop, keep serving for this long before the listener closes.
     pub drain_delay_us: u64,
+    /// When clients are accepted first.
+    pub accepts_from: AcceptsFrom,
     /// Counters of all shards; this one writes only its own.
     pub stats: Arc<Stats>,
 }

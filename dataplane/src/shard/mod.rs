@@ -84,7 +84,7 @@ use self::answer::{Addressee, Refusal};
 use self::batch::Batches;
 use self::budget::Budget;
 use self::charge::Asking;
-use self::config::ShardConfig;
+use self::config::{AcceptsFrom, ShardConfig};
 use self::connections::Connections;
 use self::core::Core;
 use self::drain::Drain;
@@ -273,7 +273,7 @@ impl Ingress {
             memory_use: MemoryUse::default(),
             stall: Stall::new(config.shards),
             drain: Drain::default(),
-            accepting: true,
+            accepting: config.accepts_from == AcceptsFrom::Start,
             order: Order::new(connections),
             evicted: Evicted::default(),
             foreign: Foreign::default(),

@@ -18,7 +18,7 @@ use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
 use crate::mesh::Message;
 use crate::mesh::keeper::ToKeeper;
 use crate::shard::Shard;
-use crate::shard::config::{Proxies, ShardConfig, TraceLimits};
+use crate::shard::config::{AcceptsFrom, Proxies, ShardConfig, TraceLimits};
 use crate::sim_trace;
 use crate::snapshot::Limit;
 use crate::stats::Stats;
@@ -192,6 +192,7 @@ impl World {
                     per_s_max: 1_000_000,
                 },
                 drain_delay_us: 0,
+                accepts_from: AcceptsFrom::Start,
                 stats: stats.clone(),
             }),
             inbox: Inbox::default(),

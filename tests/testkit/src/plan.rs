@@ -4,6 +4,7 @@ use crate::gateway::{Gateway, Unready, address_in, free_port};
 use crate::process::{Ended, Process};
 use crate::records::KEY;
 use crate::wait::DEADLINE;
+use command_fds::{CommandFdExt as _, FdMapping};
 use seccompiler::BpfProgram;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub struct Plan {
     /// What it has for standard error instead of a reader: then its address is what `PORT` says.
     stderr: Option<Arc<OwnedFd>>,
     open_files_max: Option<u32>,
+    sockets: Arc<[OwnedFd]>,
     filter: Option<BpfProgram>,
     start_max: Duration,
 }
@@ -48,6 +50,7 @@ impl Plan {
             env: Vec::new(),
             stderr: None,
             open_files_max: None,
+            sockets: Arc::new([]),
             filter: None,
             start_max: DEADLINE,
         }
@@ -98,6 +101,13 @@ impl Plan {
     pub fn with_open_files_max(mut self, files: u32) -> Plan {
         self.open_files_max = Some(files);
         self
+    }
+
+    /// Passes it these listening sockets as a service manager does; they stay open here.
+    pub fn with_sockets(mut self, sockets: Vec<OwnedFd>) -> Plan {
+        let count = sockets.len().to_string();
+        self.sockets = sockets.into();
+        self.with("LISTEN_FDS", &count)
     }
 
     /// Filters its system calls.
@@ -180,16 +190,33 @@ impl Plan {
         }
     }
 
+    /// The program itself, or a shell that prepares and becomes it.
+    fn command(&self) -> Command {
+        let limit = self.open_files_max.map(|it| format!("ulimit -n {it} && "));
+        let id = (!self.sockets.is_empty()).then_some("LISTEN_PID=$$ ");
+        if limit.is_none() && id.is_none() {
+            return Command::new(&self.program);
+        }
+        let mut shell = Command::new("/bin/sh");
+        let (limit, id) = (limit.unwrap_or_default(), id.unwrap_or_default());
+        let script = format!("{limit}{id}exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(&self.program);
+        let passed = self
+            .sockets
+            .iter()
+            .zip(3..)
+            .map(|(socket, child_fd)| FdMapping {
+                parent_fd: socket.try_clone().expect("a descriptor"),
+                child_fd,
+            });
+        shell
+            .fd_mappings(passed.collect())
+            .expect("numbers that differ");
+        shell
+    }
+
     fn spawn(&self) -> Process {
-        let mut command = match self.open_files_max {
-            None => Command::new(&self.program),
-            Some(files) => {
-                let mut shell = Command::new("/bin/sh");
-                let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
-                shell.arg("-c").arg(script).arg(&self.program);
-                shell
-            }
-        };
+        let mut command = self.command();
         command
             .args(&self.arguments)
             .env_clear()

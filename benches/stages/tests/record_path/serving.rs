@@ -187,7 +187,7 @@ fn setup(listener: OwnedFd, links: Links, stats: &Arc<Stats>) -> ShardSetup {
     let pulses: Arc<[Pulse]> = Arc::new([Pulse::default()]);
     ShardSetup {
         shard: ShardId(0),
-        listener,
+        listener: listener.into(),
         links,
         buckets: Arc::new(Buckets::default()),
         probe: Box::new(ShardProbe::new(ShardId(0), Arc::clone(stats), pulses)),

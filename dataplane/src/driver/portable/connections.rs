@@ -1,7 +1,7 @@
 //! The connection table of the portable driver: sockets under level-triggered epoll. A slot is freed together with its
 //! socket: no operation outlives a call, so nothing has to be waited for.
 
-use crate::driver::listen::BACKLOG;
+use crate::driver::listen::Listener;
 use crate::driver::outgoing::{Outgoing, Pool};
 use crate::driver::{DriverError, DriverLimits};
 use crate::event::{ConnId, Event, Inbox};
@@ -55,8 +55,8 @@ pub(super) struct Connections {
     listener: Option<OwnedFd>,
     accept_wanted: bool,
     accept_watched: bool,
-    /// While the listener is being closed: how many clients may still be accepted, one full queue. Without a bound a flood
-    /// of connections would keep the socket open for ever.
+    accepted_at_close: i32,
+    /// While the listener is being closed: how many clients may still be accepted.
     closing: Option<i32>,
 }
 
@@ -68,10 +68,10 @@ impl Connections {
     /// An empty table.
     pub(super) fn new(
         limits: &DriverLimits,
-        listener: OwnedFd,
+        listener: Listener,
         epoll: BorrowedFd<'_>,
     ) -> Result<Connections, DriverError> {
-        rustix::io::ioctl_fionbio(&listener, true)
+        rustix::io::ioctl_fionbio(&listener.socket, true)
             .map_err(|error| DriverError::new("make the listener non-blocking", error))?;
         let mut connections = Connections {
             table: (0..limits.connections_max)
@@ -82,8 +82,9 @@ impl Connections {
             to_send: Vec::with_capacity(limits.connections_max as usize),
             news: Vec::new(),
             scratch: vec![0; READ_BYTES_MAX].into_boxed_slice(),
-            listener: Some(listener),
-            accept_wanted: true,
+            accepted_at_close: listener.accepted_at_close(),
+            listener: Some(listener.socket),
+            accept_wanted: !listener.stays,
             accept_watched: false,
             closing: None,
         };
@@ -371,7 +372,7 @@ impl Connections {
         self.unwatch_listener(epoll);
         self.accept_wanted = false;
         if self.listener.is_some() {
-            self.closing.get_or_insert(BACKLOG + 1);
+            self.closing.get_or_insert(self.accepted_at_close);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag};
-use crate::driver::listen::BACKLOG;
+use crate::driver::listen::Listener;
 use crate::event::{Event, Inbox};
 use io_uring::{opcode, types};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -42,8 +42,7 @@ enum Phase {
 /// The progress of closing the listening socket.
 #[derive(Clone, Copy, Debug)]
 struct Closing {
-    /// How many clients may still be accepted: one full queue. Without a bound a flood of connections would keep the
-    /// socket open for ever.
+    /// How many clients may still be accepted.
     accepts_left: i32,
     /// The accepts in flight have been cancelled and have not all ended.
     cancelled: bool,
@@ -54,6 +53,7 @@ pub(super) struct Accepts {
     phase: Phase,
     /// `None` from [`Phase::Closed`] on.
     listener: Option<OwnedFd>,
+    accepted_at_close: i32,
     /// One per accept. Each is in a box of its own, so that a borrow of one never covers another that the kernel may be
     /// writing to.
     #[allow(clippy::vec_box)]
@@ -65,9 +65,9 @@ pub(super) struct Accepts {
 }
 
 impl Accepts {
-    /// Starts to accept.
+    /// Starts to accept; from a listener that stays only once [`Accepts::resume`] says so.
     #[allow(unsafe_code)]
-    pub(super) fn new(queue: &mut Queue, listener: OwnedFd) -> Accepts {
+    pub(super) fn new(queue: &mut Queue, listener: Listener) -> Accepts {
         // SAFETY: a socket address of zeros is one of no family; the type has no invalid values.
         let address = || unsafe { std::mem::zeroed::<libc::sockaddr_storage>() };
         let place = |_| {
@@ -77,13 +77,17 @@ impl Accepts {
             })
         };
         let mut accepts = Accepts {
-            phase: Phase::Accepting,
-            listener: Some(listener),
+            phase: match listener.stays {
+                true => Phase::Paused,
+                false => Phase::Accepting,
+            },
+            accepted_at_close: listener.accepted_at_close(),
+            listener: Some(listener.socket),
             places: (0..ACCEPTS_MAX).map(place).collect(),
             unused: (0..ACCEPTS_MAX).rev().collect(),
             parked: VecDeque::with_capacity(ACCEPTS_MAX as usize),
         };
-        accepts.start_accepts(queue);
+        accepts.step(0, queue);
         accepts
     }
 
@@ -165,7 +169,7 @@ impl Accepts {
     pub(super) fn close(&mut self, queue: &mut Queue) {
         if let Phase::Accepting | Phase::Refused { .. } | Phase::Paused = self.phase {
             self.phase = Phase::Closing(Closing {
-                accepts_left: BACKLOG,
+                accepts_left: self.accepted_at_close,
                 cancelled: false,
             });
             self.step_closing(queue);

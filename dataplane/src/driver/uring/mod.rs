@@ -47,6 +47,9 @@ impl Uring {
     /// Makes the ring and starts to accept.
     pub fn new(setup: ShardSetup) -> Result<Uring, DriverError> {
         let mut queue = Queue::new()?;
+        // Without clients an accept would end at once. Who had a socket before that was passed on may have left it so.
+        rustix::io::ioctl_fionbio(&setup.listener.socket, false)
+            .map_err(|error| DriverError::new("make the listener blocking", error))?;
         let buffers = ReceiveBuffers::new(&queue, &setup.limits)?;
         let connections = Connections::new(&mut queue, &setup.limits)?;
         queue.enable()?;

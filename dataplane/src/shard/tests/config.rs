@@ -2,7 +2,7 @@
 
 use super::snapshots;
 use crate::io::ShardId;
-use crate::shard::config::{Proxies, ShardConfig, ShardLimits, TraceLimits};
+use crate::shard::config::{AcceptsFrom, Proxies, ShardConfig, ShardLimits, TraceLimits};
 use crate::stats::Stats;
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ pub(super) fn config(shards: u16, stats: Arc<Stats>) -> ShardConfig {
         metrics_auth: None,
         traces: TraceLimits::default(),
         drain_delay_us: 0,
+        accepts_from: AcceptsFrom::Start,
         stats,
     }
 }

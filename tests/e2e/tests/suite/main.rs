@@ -48,6 +48,7 @@ mod faults;
 mod room;
 
 mod drain;
+mod handover;
 
 fn run(setting: flk_e2e::setting::Setting, test: fn(flk_e2e::setting::Setting)) {
     if setting.is_available() {
