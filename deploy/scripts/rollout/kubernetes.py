@@ -57,7 +57,10 @@ class Kubernetes:
             {"op": "test", "path": path, "value": self.names[live]},
             {"op": "replace", "path": path, "value": self.names[colour]},
         ]
-        self.ask("patch", "service", self.service, "--type=json", "--patch", json.dumps(patch))
+        try:
+            self.ask("patch", "service", self.service, "--type=json", "--patch", json.dumps(patch))
+        except Failed as error:
+            raise Failed(f"{self.name} was not changed; its selector has {self.label}={self.selector().get(self.label)}: {error}") from error
         if self.colour() != colour:
             raise Failed(f"{self.name} does not select {self.names[colour]} although it was patched")
 
