@@ -250,7 +250,7 @@ class Scripts:
 
     # how fast this machine is, is not tested
     PATIENT = ["--every=200ms", "--timeout=10s", "--p95-max=20s", "--requests-min=30", "--health-every=200ms", "--health-tries=150",
-               f"--smoke={SCRIPTS}/smoke --options '--latency-max=60s'"]
+               f"--smoke={SCRIPTS}/smoke --options '--latency-max=60s --requests=2'"]
 
     def __init__(self, root, target, installer):
         self.audit = Path(root, "rollout.jsonl")
@@ -269,7 +269,7 @@ class Scripts:
 
     def begin(self, name, release, *arguments):
         """Starts it and goes on."""
-        return subprocess.Popen(self.command(name, release, self.deploy, *self.PATIENT, *arguments), env=self.env, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(self.command(name, release, self.deploy, *self.PATIENT, *arguments), env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def back(self, *arguments, word="ROLLBACK"):
         return self.run("rollback", "--reason=the test says so", *arguments, stdin=f"{word}\n")
