@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -12,6 +13,10 @@ from pathlib import Path
 import balanced
 import pod
 from balanced import Gateways, Haproxy, Installer, Scripts, Senders, end_now, wait
+
+sys.path.insert(0, str(balanced.SCRIPTS))
+from rollout.haproxy import Haproxy as Driver  # noqa: E402
+from rollout.haproxy import weights  # noqa: E402
 
 # A disk that hangs, once some batches were written.
 PLANTED = {"program": "flk-dataplane-planted"}
@@ -126,6 +131,23 @@ class Promoted(Behind):
         self.assertLess(max(held), 5 * 360 * 4 / 100)
         self.assertEqual(lines[-1]["event"], "promoted")
         self.no_errors()
+
+    def test_at_no_moment_all_weights_are_0(self):
+        after = []
+
+        class Watched(Driver):
+            """Looks at the weights after each command."""
+
+            def ask(self, command):
+                said = super().ask(command)
+                if command.startswith("set weight"):
+                    after.append({it.name: it.weight for it in super().servers()})
+                return said
+
+        driver = Watched(str(self.haproxy.socket), "flk")
+        driver.share("green", 100)
+        driver.share("blue", 100)
+        self.assertEqual(after, [{"blue": 100, "green": 100}, {"blue": 0, "green": 100}, {"blue": 100, "green": 100}, {"blue": 100, "green": 0}])
 
     def test_the_next_start_of_haproxy_has_the_weights_of_the_last_roll_out(self):
         self.send()
@@ -256,7 +278,17 @@ class NotSwitched(Behind):
 
 
 class Typed(unittest.TestCase):
-    """Command lines, without a balancer."""
+    """Command lines and figures, without a balancer."""
+
+    def test_weights_give_a_colour_its_percentage_whatever_servers_each_has(self):
+        self.assertEqual([weights(it, 1, 1) for it in (0, 1, 10, 50, 100)], [(0, 100), (1, 99), (10, 90), (50, 50), (100, 0)])
+        for mine in range(1, 9):
+            for others in range(1, 9):
+                for percent in range(101):
+                    one, other = weights(percent, mine, others)
+                    self.assertLessEqual(max(one, other), 256)
+                    self.assertEqual((one == 0, other == 0), (percent == 0, percent == 100))
+                    self.assertLess(abs(100 * mine * one / (mine * one + others * other) - percent), 3, (percent, mine, others))
 
     def test_wrong_ones_name_what_is_allowed(self):
         with tempfile.TemporaryDirectory() as root:

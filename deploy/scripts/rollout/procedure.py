@@ -97,7 +97,7 @@ class RollOut:
             raise Refused(f"{self.audit.path} has no unfinished roll-out of {options.release}: leave --resume out")
         self.live, self.idle, self.id, self.before = last["from"], last["to"], last["rollout"], last["from_release"]
         shares = self.driver.shares()
-        if abs(last["percent"] - shares[self.idle]) > 1:
+        if abs(last["percent"] - shares[self.idle]) > 3:  # weights are whole numbers
             raise Refused(f"{self.audit.path} says {last['percent']} % for {self.idle}, {self.driver.name} has {said(shares)}: `rollback` ends this roll-out")
         found = [number for number, (percent, _) in enumerate(options.steps) if percent >= last["percent"]]
         return found[0]
@@ -176,6 +176,7 @@ def rollback(driver, audit, options):
     if wrong and not options.even_if_unready:
         raise Refused(f"{to} cannot take the traffic ({wrong}): start its release first, or say --even-if-unready")
     line = {"rollout": audit.last().get("rollout"), "from": to, "from_release": serves, "to": other(to)}
+    deaf()
     try:
         driver.share(to, 100)
         shares = driver.shares()
