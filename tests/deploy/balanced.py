@@ -124,6 +124,30 @@ class Installer:
         self.server.server_close()
 
 
+class SlowWay:
+    """A way to a gateway on which each page takes so long."""
+
+    def __init__(self, port, delay_s):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                time.sleep(delay_s)
+                status, text = get(f"http://127.0.0.1:{port}{self.path}")
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def end(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class Haproxy:
     """The haproxy of deploy/haproxy, with ports of this test; `servers` are lines in the place of its own."""
 
