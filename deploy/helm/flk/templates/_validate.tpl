@@ -33,4 +33,14 @@
 {{- if and $values.control.tokensSecret (not $values.control.enabled) -}}
 {{- fail "control.tokensSecret needs control.enabled=true" -}}
 {{- end -}}
+{{- with include "flk.madeClaim" . -}}
+{{- $made := fromJson . -}}
+{{- $class := $made.spec.storageClassName | default "" -}}
+{{- if ne $values.persistence.storageClass $class -}}
+{{- fail (printf "persistence.storageClass is %q, and this release has claims with %q, which Kubernetes does not let a StatefulSet change: keep it, or install another release and move its senders" $values.persistence.storageClass $class) -}}
+{{- end -}}
+{{- if ne (toJson $values.persistence.annotations) (toJson ($made.metadata.annotations | default dict)) -}}
+{{- fail (printf "persistence.annotations differ from those of this release's claims (%s), which Kubernetes does not let a StatefulSet change: annotate the claims themselves (kubectl annotate pvc)" (toJson ($made.metadata.annotations | default dict))) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
