@@ -317,6 +317,10 @@ endif
 
 -include tests/deploy/Makefile.inc
 
+# ---- what is installed, in a cluster: `test-kube` and `kube-tools` ---------------------------------------------------
+
+-include tests/kube/Makefile.inc
+
 # ---- load by other people's generators: `load`, `load-smoke`, `load-check`, `load-locust`, `load-tools` -----------------------------
 
 -include load/Makefile.inc

@@ -302,6 +302,10 @@ class Refusals(unittest.TestCase):
         (["ingress.enabled=true"], ["ingress.host"]),
         (["control.scrapeTokenSecret=a"], ["control.tokensSecret"]),
         (["config.traces.otlp_endpoint=http://collector:4318"], ["networkPolicy.egress"]),
+        (["config.wal.segment_bytes=4097KiB"], ["config.wal.segment_bytes is 4097KiB", "multiple of 4KiB"]),
+        # Names that Services do not allow.
+        (["fullnameOverride=flk.prod"], ["/fullnameOverride", "flk.prod", "[a-z0-9-]"]),
+        (["nameOverride=9"], ["/nameOverride", "string"]),
     ]
 
     def test_wrong_values(self):
@@ -312,6 +316,34 @@ class Refusals(unittest.TestCase):
                 self.assertEqual(ran.returncode, 1, said)
                 for part in expected:
                     self.assertIn(part, said)
+
+    def test_a_release_whose_name_no_service_allows_is_refused(self):
+        for name in ("flk.prod", "9flk"):
+            ran = chart.helm("template", name, str(chart.CHART), *chart.KUBERNETES, check=False)
+            self.assertEqual(ran.returncode, 1)
+            self.assertIn(f'would be called "{name}"', ran.stderr)
+            self.assertIn("set fullnameOverride", ran.stderr)
+            chart.helm("template", name, str(chart.CHART), *chart.KUBERNETES, "--set", "fullnameOverride=flk")
+
+    def test_every_value_refuses_a_wrong_one_with_its_key_and_what_is_allowed(self):
+        values, expected = {}, []
+        for path, rule in leaves(chart.schema()):
+            at = values
+            for key in path[:-1]:
+                at = at.setdefault(key, {})
+            at[path[-1]], allowed = wrong(rule)
+            expected.append((f"at '/{'/'.join(path)}': ", allowed))
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory, "wrong.yaml")
+            file.write_text(yaml.safe_dump(values))
+            ran = chart.render("-f", str(file), check=False)
+        self.assertEqual(ran.returncode, 1)
+        said = ran.stderr.replace(",", "").splitlines()
+        for key, allowed in expected:
+            with self.subTest(key):
+                [line] = [it for it in said if key in it]
+                self.assertIn(allowed.replace(",", ""), line)
+        self.assertGreater(len(expected), 100)
 
     def test_every_value_is_in_the_schema_and_every_key_of_the_schema_a_value(self):
         schema = chart.schema()
@@ -332,6 +364,29 @@ class Refusals(unittest.TestCase):
         items += [items[0]["properties"][key]["items"] for key in ("keys", "params")]
         for item in items:
             self.assertEqual(item["propertyNames"]["enum"], list(item["properties"]))
+
+
+def leaves(schema, at=()):
+    """Path and rule of each value that is not a map of known keys."""
+    for key, rule in schema["properties"].items():
+        if "properties" in rule:
+            yield from leaves(rule, (*at, key))
+        elif "const" not in rule:
+            yield (*at, key), rule
+
+
+def wrong(rule):
+    """A value that a rule refuses, and what helm then names as allowed."""
+    kind = rule.get("type", "")
+    if "enum" in rule:
+        return "?", rule["enum"][-1]
+    if "pattern" in rule and "string" in kind:
+        return "? ?", rule["pattern"].replace("\\", "\\\\")
+    if "maximum" in rule and rule["maximum"] < 1_000_000:
+        return rule["maximum"] + 1, f"maximum: got {rule['maximum'] + 1} want {rule['maximum']}"
+    if "minimum" in rule:
+        return rule["minimum"] - 1, f"minimum: got {rule['minimum'] - 1} want {rule['minimum']}"
+    return 7, f"want {kind}"
 
 
 def tomlfile(found):

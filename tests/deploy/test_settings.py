@@ -1,6 +1,7 @@
 """What the chart sets, read by flk itself: every render is checked, and pods are started and changed while they serve."""
 
 import json
+import re
 import subprocess
 import tempfile
 import unittest
@@ -34,6 +35,31 @@ class Checked(unittest.TestCase):
         for inner in ("keys", "params"):
             theirs = set(tenant["properties"][inner]["items"]["properties"]) - {"env"}
             self.assertEqual(set(ours["properties"][inner]["items"]["properties"]), theirs, inner)
+
+    def test_times_and_sizes_are_refused_outside_of_what_flk_allows(self):
+        printed = subprocess.run([pod.BIN / "flk", "config", "schema"], capture_output=True, text=True, check=True).stdout
+        known = json.loads(printed)["properties"]
+        offered = {f"config.{section}.{key}": known[section]["properties"][key]
+                   for section, of_chart in chart.schema()["properties"]["config"]["properties"].items() for key in of_chart["properties"]}
+        offered["drainDelay"] = known["http"]["properties"]["drain_delay"]
+        seen = 0
+        for name, described in offered.items():
+            found = re.search(r"Allowed: (\d+)([a-zA-Z]+) to (\d+)([a-zA-Z]+)", described["description"])
+            if not found:
+                continue
+            seen += 1
+            least, most = found[1] + found[2], found[3] + found[4]
+            # no unit of the chart is that large
+            most, over = ("1024TiB", "1025TiB") if most == "1PiB" else (most, f"{int(found[3]) + 1}{found[4]}")
+            roomy = ["--set", "resources.memory=64Ti"]
+            with self.subTest(name):
+                for value in (least, most):
+                    self.assertEqual(chart.render(*roomy, "--set", f"{name}={value}", check=False).returncode, 0, value)
+                under = {"d": "23h", "h": "59m", "m": "59s", "s": "0s", "KiB": "1023B", "MiB": "1023KiB"}[found[2]]
+                for value in (over, *([under] if int(found[1]) else [])):
+                    ran = chart.render(*roomy, "--set", f"{name}={value}", check=False)
+                    self.assertIn(f"{name} is {value}: allowed are {least} to {most}", chart.words(ran.stderr))
+        self.assertEqual(seen, 9)
 
     def test_what_flk_keys_prints_for_helm_is_taken(self):
         for alg in ("hmac", "ed25519"):

@@ -24,14 +24,44 @@ The formulas of docs/storage.md and docs/operations.md ("Sizing memory"), for on
 {{ mul (include "flk.shards" . | int64) 3 $segment }}
 {{- end -}}
 
-{{/* The size of the volume, in whole GiB. */}}
-{{- define "flk.volumeSize" -}}
+{{/* The size of the volume that the values ask for, in whole GiB. */}}
+{{- define "flk.volumeNeeded" -}}
 {{- if .Values.persistence.size -}}
 {{ .Values.persistence.size }}
 {{- else -}}
 {{- $slices := include "flk.sliceBytes" . | int64 -}}
 {{- $files := add (include "flk.logBytes" . | int64) $slices (div $slices 10) (include "flk.openBytes" . | int64) -}}
 {{ add (div (div (mul $files 5) 4) 1073741824) 1 }}Gi
+{{- end -}}
+{{- end -}}
+
+{{/* The claim of the release that is there: the API server refuses every change of it. Empty before an install, and in `helm template`. */}}
+{{- define "flk.madeClaim" -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "flk.fullname" .) -}}
+{{- first .spec.volumeClaimTemplates | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The size in the template of claims: that of the first install. */}}
+{{- define "flk.volumeSize" -}}
+{{- $made := include "flk.madeClaim" . -}}
+{{- if $made -}}
+{{ (fromJson $made).spec.resources.requests.storage }}
+{{- else -}}
+{{ include "flk.volumeNeeded" . }}
+{{- end -}}
+{{- end -}}
+
+{{/* A line for each claim that is smaller than the values ask for. */}}
+{{- define "flk.smallClaims" -}}
+{{- $needed := include "flk.volumeNeeded" . -}}
+{{- range (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- if and (eq (get $labels "app.kubernetes.io/instance") $.Release.Name) (eq (get $labels "app.kubernetes.io/name") (include "flk.name" $)) -}}
+{{- if lt (include "flk.bytes" .spec.resources.requests.storage | int64) (include "flk.bytes" $needed | int64) }}
+kubectl -n {{ $.Release.Namespace }} patch pvc {{ .metadata.name }} -p '{"spec":{"resources":{"requests":{"storage":"{{ $needed }}"}}}}'    # has {{ .spec.resources.requests.storage }}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

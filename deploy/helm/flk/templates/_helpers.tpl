@@ -109,6 +109,22 @@ limits: {cpu: 500m, memory: 128Mi}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled | int -}}
 {{- end -}}
 
+{{/*
+The number that the set is given. None with an autoscaler, whose number stays then. But a set that was installed without one loses its
+number, and is scaled to one gateway, when an upgrade no longer says it: it is told the number that it has, now and in later upgrades.
+*/}}
+{{- define "flk.fixedReplicas" -}}
+{{- if not .Values.autoscaling.enabled -}}
+{{ .Values.replicaCount }}
+{{- else -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "flk.fullname" .) -}}
+{{- if eq (dig "metadata" "annotations" "flk.io/replicas" "" .) "fixed" -}}
+{{ .spec.replicas | int }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "flk.shards" -}}
 {{- if eq .Values.resources.profile "pinned" -}}
 {{ int64 .Values.resources.cpu.cores }}

@@ -1,6 +1,11 @@
 {{/* What no schema can say: values that do not go together. Each message names the value to change. */}}
 {{- define "flk.validate" -}}
 {{- $values := .Values -}}
+{{- $name := include "flk.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "the gateways would be called %q, by the name of the release, nameOverride or fullnameOverride: Services allow a-z, 0-9 and -, with a letter first; set fullnameOverride" $name) -}}
+{{- end -}}
+{{- include "flk.validateRanges" . -}}
 {{- $traces := $values.config.traces -}}
 {{- if and $values.networkPolicy.enabled (or $traces.otlp_endpoint $traces.otlp_traces_endpoint) (not $values.networkPolicy.egress) -}}
 {{- fail "config.traces names a collector, and networkPolicy.egress lets no connection out: add a rule to networkPolicy.egress" -}}
@@ -32,5 +37,47 @@
 {{- end -}}
 {{- if and $values.control.tokensSecret (not $values.control.enabled) -}}
 {{- fail "control.tokensSecret needs control.enabled=true" -}}
+{{- end -}}
+{{- with include "flk.madeClaim" . -}}
+{{- $made := fromJson . -}}
+{{- $class := $made.spec.storageClassName | default "" -}}
+{{- if ne $values.persistence.storageClass $class -}}
+{{- fail (printf "persistence.storageClass is %q, and this release has claims with %q, which Kubernetes does not let a StatefulSet change: keep it, or install another release and move its senders" $values.persistence.storageClass $class) -}}
+{{- end -}}
+{{- if ne (toJson $values.persistence.annotations) (toJson ($made.metadata.annotations | default dict)) -}}
+{{- fail (printf "persistence.annotations differ from those of this release's claims (%s), which Kubernetes does not let a StatefulSet change: annotate the claims themselves (kubectl annotate pvc)" (toJson ($made.metadata.annotations | default dict))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What flk allows for times and sizes, so that no pod is started with a file that it refuses. A test compares them with flk's own. */}}
+{{- define "flk.validateRanges" -}}
+{{- $config := .Values.config -}}
+{{- $ranges := list
+  (list "drainDelay" .Values.drainDelay "flk.seconds" "0s" "1h")
+  (list "config.http.keepalive" $config.http.keepalive "flk.seconds" "1s" "1h")
+  (list "config.http.body_max" $config.http.body_max "flk.bytes" "1KiB" "1MiB")
+  (list "config.http.batch_max_bytes" $config.http.batch_max_bytes "flk.bytes" "1KiB" "4MiB")
+  (list "config.wal.max_age" $config.wal.max_age "flk.seconds" "1m" "10000d")
+  (list "config.wal.max_bytes" $config.wal.max_bytes "flk.bytes" "64MiB" "1024TiB")
+  (list "config.wal.segment_bytes" $config.wal.segment_bytes "flk.bytes" "4MiB" "1GiB")
+  (list "config.dedup.ttl" $config.dedup.ttl "flk.seconds" "1s" "1000d")
+  (list "config.dedup.memory_max" $config.dedup.memory_max "flk.bytes" "1MiB" "16TiB")
+-}}
+{{- range $ranges -}}
+{{- $key := index . 0 -}}
+{{- $value := index . 1 -}}
+{{- $unit := index . 2 -}}
+{{- if $value -}}
+{{- $number := include $unit $value | int64 -}}
+{{- if or (lt $number (include $unit (index . 3) | int64)) (gt $number (include $unit (index . 4) | int64)) -}}
+{{- fail (printf "%s is %s: allowed are %s to %s" $key $value (index . 3) (index . 4)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with $config.wal.segment_bytes -}}
+{{- if mod (include "flk.bytes" . | int64) 4096 -}}
+{{- fail (printf "config.wal.segment_bytes is %s: a multiple of 4KiB is needed" .) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
