@@ -16,6 +16,7 @@ import pod
 SYSTEMD = chart.ROOT / "deploy/systemd"
 HOST = chart.ROOT / "deploy/host"
 UNITS = ("flk-dataplane.service", "flk-control.service")
+SOCKET = "flk-dataplane.socket"
 
 
 def run(*command, **more):
@@ -39,6 +40,19 @@ class Units(unittest.TestCase):
             with tempfile.TemporaryDirectory() as directory:
                 units = self.installed(directory, *drop_ins)
                 ran = run("systemd-analyze", "verify", *units, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"})
+                ours = [line for line in ran.stderr.splitlines() if "flk-" in line]
+                self.assertEqual((ran.returncode, ours), (0, []), ran.stderr)
+
+    def test_the_port_can_be_a_unit_with_one_queue_or_one_of_each_shard(self):
+        text = (SYSTEMD / SOCKET).read_text()
+        repeated = text.replace("ListenStream=0.0.0.0:8080\n", "ListenStream=0.0.0.0:8080\n" * 4 + "ReusePort=yes\n")
+        self.assertNotEqual(text, repeated)
+        for each in (text, repeated):
+            with tempfile.TemporaryDirectory() as directory:
+                units = self.installed(directory)
+                Path(directory, SOCKET).write_text(each)
+                environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"}
+                ran = run("systemd-analyze", "verify", *units, str(Path(directory, SOCKET)), env=environment)
                 ours = [line for line in ran.stderr.splitlines() if "flk-" in line]
                 self.assertEqual((ran.returncode, ours), (0, []), ran.stderr)
 

@@ -102,9 +102,9 @@ fn a_restart_on_kept_sockets_fails_no_request(setting: Setting) {
 
 fn who_connects_while_no_gateway_runs_is_answered_by_the_next_one(setting: Setting) {
     let directory = setting.directory();
-    let (sockets, address) = sockets(CORES);
-    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
-    let plan = plan.with_sockets(sockets);
+    // One queue for as many shards as there are cores.
+    let (sockets, address) = sockets(1);
+    let plan = setting.plan(directory.path()).with_sockets(sockets);
     let ended = plan.start().stop();
     assert_eq!(ended.code(), 0, "{ended}");
     let mut waiting: Vec<Connection> = (0..20)
