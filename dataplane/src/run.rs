@@ -18,7 +18,6 @@ use crate::driver::agent::ReadSecret;
 use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
 use crate::driver::core_dumps::CoreDumps;
-use crate::driver::listen::local_address;
 use crate::driver::observer::{Observed, Observer};
 use crate::driver::passed::{Passed, PassedError};
 use crate::driver::pulse::Pulse;
@@ -259,12 +258,7 @@ fn start(
     let disk = Disk::take(&config, host.shards, console)?;
     let readable = Arc::new(OnceLock::new());
     let configuration = first_snapshot(&config, disk.directory.as_fd(), &readable)?;
-    let passed = surroundings.take_passed();
-    let listeners = port::listen(&config, host.cores.len(), passed, console)?;
-    let address = match listeners.first() {
-        Some(listener) => local_address(&listener.socket)?,
-        None => config.listen,
-    };
+    let (listeners, address) = port::listen(&config, host.cores.len(), surroundings)?;
     let sandbox = enter_sandbox(&config, &configuration, disk.directory.as_fd(), &readable);
     let found = (&host, &disk, &configuration);
     announce(&config, found, address, sandbox.as_ref(), console);
@@ -277,12 +271,8 @@ fn start(
     let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
     let _observer = observe(&host, &stats, &pulses, console)?;
     let snapshot = Arc::clone(&configuration.snapshot);
-    let accepts_from = match listeners.iter().all(|it| it.stays) {
-        true => AcceptsFrom::Serving,
-        false => AcceptsFrom::Start,
-    };
     let shard_config = ShardConfig {
-        accepts_from,
+        accepts_from: port::accepts_from(&listeners),
         ..shard_config(&config, &host, snapshot, &stats, times)
     };
     let keeper_config = keeper_config(&config, found, secret, &stats, times);

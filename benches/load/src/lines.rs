@@ -14,6 +14,41 @@ pub struct Line {
     pub dedup: Dedup,
 }
 
+/// What an answer says of each record of its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// The same of all: there is one, or all were refused together.
+    All(Line),
+    /// Line by line.
+    Each(Vec<Line>),
+}
+
+impl Lines {
+    pub(crate) fn of_all(status: u16, dedup: Dedup) -> Lines {
+        let number = 1;
+        Lines::All(Line {
+            number,
+            status,
+            dedup,
+        })
+    }
+
+    /// Those of a batch of so many records; none where it is no answer to that.
+    pub(crate) fn of_batch(body: &[u8], records_count: u64) -> Option<Lines> {
+        let lines = read(body)?;
+        let numbers = lines.iter().map(|it| u64::from(it.number));
+        numbers.eq(1..=records_count).then_some(Lines::Each(lines))
+    }
+
+    /// That of a record, by its place in the request.
+    pub(crate) fn of(&self, at: usize) -> Line {
+        match self {
+            Lines::All(line) => *line,
+            Lines::Each(lines) => lines[at],
+        }
+    }
+}
+
 /// Reads all lines of a body; none where one of them is not what a gateway writes.
 pub fn read(body: &[u8]) -> Option<Vec<Line>> {
     let text = std::str::from_utf8(body).ok()?;

@@ -15,11 +15,11 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::time::Timespec;
 
-use crate::answer::{HttpAnswer, Reading};
+use crate::answer::Reading;
 use crate::arrivals::Arrivals;
 use crate::cpu::{CpuUse, used_by_this_thread};
 use crate::expected::Worth;
-use crate::lines::{self, Line};
+use crate::lines::{Line, Lines};
 use crate::record::Recipe;
 use crate::supply::Supply;
 use crate::tally::{Counts, Tally, nanoseconds};
@@ -428,7 +428,13 @@ impl<'a> Sender<'a> {
                 }
                 return;
             };
-            let Some(lines) = lines_of(wire, &answer, self.setup.travel) else {
+            let records = wire.under_way.front().map_or(0, |it| it.records.count());
+            let is_batch = self.setup.travel.is_batch();
+            let lines = match is_batch && answer.status == 200 {
+                true => Lines::of_batch(wire.body(&answer), records),
+                false => Some(Lines::of_all(answer.status, answer.dedup)),
+            };
+            let Some(lines) = lines else {
                 return self.lose(index, now, Loss::Foreign);
             };
             let Some(request) = wire.take(&answer) else {
@@ -462,39 +468,6 @@ impl<'a> Sender<'a> {
             self.record(request, now);
         }
     }
-}
-
-/// What an answer says of each record of its request.
-enum Lines {
-    /// The same of all: there is one, or all were refused together.
-    All(Line),
-    /// Line by line.
-    Each(Vec<Line>),
-}
-
-impl Lines {
-    fn of(&self, at: usize) -> Line {
-        match self {
-            Lines::All(line) => *line,
-            Lines::Each(lines) => lines[at],
-        }
-    }
-}
-
-/// What an answer says of its request; none where it is no answer to that.
-fn lines_of(wire: &Wire, answer: &HttpAnswer, travel: Travel) -> Option<Lines> {
-    let records = &wire.under_way.front()?.records;
-    if !travel.is_batch() || answer.status != 200 {
-        return Some(Lines::All(Line {
-            number: 1,
-            status: answer.status,
-            dedup: answer.dedup,
-        }));
-    }
-    let lines = lines::read(wire.body(answer))?;
-    let numbers = lines.iter().map(|it| u64::from(it.number));
-    let fit = numbers.eq(1..=records.count());
-    fit.then_some(Lines::Each(lines))
 }
 
 fn counts_of(tally: &mut Tally, phase: Phase) -> &mut Counts {

@@ -28,17 +28,17 @@ fn bench(dir: &Path, gateway: &Gateway, args: &[&str]) -> Ran {
     )
 }
 
-fn saved(dir: &Path, name: &str) -> Value {
+pub(crate) fn saved(dir: &Path, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(dir.join(name)).unwrap()).unwrap()
 }
 
 /// A number of a document, by its path.
-fn number(run: &Value, path: &str) -> u64 {
+pub(crate) fn number(run: &Value, path: &str) -> u64 {
     let found = run.pointer(path).and_then(Value::as_u64);
     found.unwrap_or_else(|| panic!("{path}: {run}"))
 }
 
-fn of_kind(run: &Value, kind: &str, member: &str) -> u64 {
+pub(crate) fn of_kind(run: &Value, kind: &str, member: &str) -> u64 {
     let kinds = run["figures"]["kinds"].as_array().unwrap();
     let row = kinds.iter().find(|it| it["kind"] == kind);
     row.map_or(0, |it| number(it, &format!("/{member}")))
@@ -53,13 +53,12 @@ const MIX: [&str; 6] = [
     "10%",
 ];
 
-#[test]
-fn what_a_mix_was_answered_is_what_the_gateway_counted() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    let gateway = ready(dir);
-    for (at, pace) in [
-        &["--rate", "300", "--threads", "2"][..],
+/// How requests are sent, and what the figures must say of that.
+const PACES: [(&[&str], fn(&Value)); 6] = [
+    (&["--rate", "300", "--threads", "2"], |run| {
+        due(run, 600, 600)
+    }),
+    (
         &[
             "--rate",
             "100..300",
@@ -69,9 +68,27 @@ fn what_a_mix_was_answered_is_what_the_gateway_counted() {
             "5000B",
             "--sign-on-the-fly",
         ],
+        |run| {
+            let ahead = number(run, "/figures/signed_ahead");
+            assert_eq!((ahead, number(run, "/settings/body_bytes")), (0, 5_000));
+        },
+    ),
+    (
         &["--closed", "--connections", "4", "--pre-sign=100"],
+        |run| {
+            let ahead = number(run, "/figures/signed_ahead");
+            assert!((1..=100).contains(&ahead), "{run}");
+        },
+    ),
+    (
         &["--rate", "3000", "--batch", "50", "--connections", "4"],
+        |run| due(run, 6_000, 120),
+    ),
+    (
         &["--rate", "300", "--pipeline", "8", "--connections", "1"],
+        |run| due(run, 600, 600),
+    ),
+    (
         &[
             "--closed",
             "--batch",
@@ -81,21 +98,28 @@ fn what_a_mix_was_answered_is_what_the_gateway_counted() {
             "--connections",
             "2",
         ],
-    ]
-    .into_iter()
-    .enumerate()
-    {
+        |run| assert_eq!(number(run, "/figures/sent") % 20, 0, "{run}"),
+    ),
+];
+
+/// So many records were due, in so many requests.
+fn due(run: &Value, records: u64, requests: u64) {
+    let found = (
+        number(run, "/figures/due"),
+        number(run, "/figures/from_due/count"),
+    );
+    assert_eq!(found, (records, requests), "{run}");
+}
+
+#[test]
+fn what_a_mix_was_answered_is_what_the_gateway_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let gateway = ready(dir);
+    for (pace, says) in PACES {
         let before = Metrics::read(gateway.get("/metrics").text());
-        let args = [
-            "--warm-up",
-            "0s",
-            "--duration",
-            "2s",
-            "--timeout",
-            "60s",
-            "--save",
-            "run.json",
-        ];
+        let args = "--warm-up 0s --duration 2s --timeout 60s --save run.json";
+        let args: Vec<&str> = args.split(' ').collect();
         let ran = bench(dir, &gateway, &[pace, &args, &MIX].concat());
         assert_eq!(ran.code, 0, "{ran:?}");
         let run = saved(dir, "run.json");
@@ -112,33 +136,11 @@ fn what_a_mix_was_answered_is_what_the_gateway_counted() {
                 "{metric}: {run}"
             );
         }
-        assert_eq!(grown("flk_ingest_total"), number(&run, "/figures/sent"));
-        assert_eq!(
-            number(&run, "/figures/sent"),
-            number(&run, "/figures/answered")
-        );
+        let sent = number(&run, "/figures/sent");
+        assert_eq!(grown("flk_ingest_total"), sent);
+        assert_eq!(sent, number(&run, "/figures/answered"));
         assert!(of_kind(&run, "malformed", "as_expected") > 0, "{run}");
-        let ahead = number(&run, "/figures/signed_ahead");
-        match at {
-            0 => assert_eq!(
-                (
-                    number(&run, "/figures/due"),
-                    number(&run, "/figures/from_due/count")
-                ),
-                (600, 600)
-            ),
-            1 => assert_eq!((ahead, number(&run, "/settings/body_bytes")), (0, 5_000)),
-            2 => assert!((1..=100).contains(&ahead), "{run}"),
-            3 => assert_eq!(
-                (
-                    number(&run, "/figures/due"),
-                    number(&run, "/figures/from_due/count")
-                ),
-                (6_000, 120)
-            ),
-            4 => assert_eq!(number(&run, "/figures/due"), 600),
-            _ => assert_eq!(number(&run, "/figures/sent") % 20, 0, "{run}"),
-        }
+        says(&run);
         assert!(ran.stdout.contains("as expected"), "{ran:?}");
     }
     assert_eq!(gateway.stop(), 0);
@@ -447,58 +449,4 @@ fn run_on_nothing(dir: &Path) -> Ran {
     assert_eq!(refused.code, 69, "{refused:?}");
     assert!(refused.stderr.contains("--even-if-unready"), "{refused:?}");
     run(flk(dir).args(args).arg("--even-if-unready"), b"")
-}
-
-/// An Ed25519 key of RFC 8032, section 7.1, as a seed and as a public key.
-const SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
-const PUBLIC: &str = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
-
-#[test]
-fn tenants_send_by_keys_of_their_own_and_a_share_by_ed25519() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    let mut config = String::new();
-    for name in ["a", "b"] {
-        let file = dir.join(format!("{name}.key"));
-        std::fs::write(&file, format!("the key of tenant {name}, 32 bytes long")).unwrap();
-        config += &format!(
-            "[[tenants]]\nid = \"{name}\"\n[[tenants.keys]]\nid = \"h\"\nfile = \"{}\"\n[[tenants.keys]]\nid = \"e\"\nscheme = \"ed25519\"\npublic = \"{PUBLIC}\"\n",
-            file.display()
-        );
-    }
-    std::fs::write(dir.join("flk.toml"), config).unwrap();
-    let arguments = ["--port", "0", "--no-control", "--config", "flk.toml"];
-    let gateway = crate::up(dir).with_arguments(&arguments).start();
-    let mut accepted = 0;
-    for travel in [&[][..], &["--batch", "25", "--pipeline", "2"]] {
-        let mut command = flk(dir);
-        command.args([
-            "bench",
-            &gateway.url(),
-            "--rate",
-            "3000",
-            "--duration",
-            "1s",
-        ]);
-        command.args(["--warm-up", "0s", "--timeout", "60s", "--save", "run.json"]);
-        command.args(["--tenants", "a,b", "--tenant-keys", "."]);
-        command.args(["--ed25519", "40%", "--duplicates", "20%"]);
-        let ran = run(command.args(travel).env("PCS_ED25519_PRIV_B64", SEED), b"");
-        assert_eq!(ran.code, 0, "{ran:?}");
-        let run = saved(dir, "run.json");
-        accepted += of_kind(&run, "new", "as_expected");
-        assert_eq!(number(&run, "/settings/tenants"), 2);
-    }
-    let page = gateway.get("/metrics");
-    let count = |name: &str| -> u64 {
-        let lines = page
-            .text()
-            .lines()
-            .filter_map(|it| it.strip_prefix(name)?.strip_prefix(' '));
-        lines.map(|it| it.parse::<u64>().unwrap()).sum()
-    };
-    let of = |tenant| count(&format!("flk_accepted_by_tenant{{tenant=\"{tenant}\"}}"));
-    let (a, b) = (of("a"), of("b"));
-    assert!(a > 50 && b > 50, "{a} {b}");
-    assert_eq!(a + b, accepted);
 }

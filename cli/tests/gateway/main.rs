@@ -13,6 +13,7 @@ mod archive;
 mod backup;
 mod batch;
 mod bench;
+mod bench_tenants;
 mod control;
 mod damage;
 mod doctor;

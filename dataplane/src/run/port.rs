@@ -1,20 +1,42 @@
 //! The listening sockets of a run: those that the service manager passed, or its own.
 
-use super::StartError;
+use super::{StartError, Surroundings};
 use crate::config::Config;
-use crate::driver::console::Console;
-use crate::driver::listen::{Listener, PORT_WAIT, listeners};
-use crate::driver::passed::{Passed, PassedError};
+use crate::driver::listen::{Listener, PORT_WAIT, listeners, local_address};
 use crate::exit::Exit;
 use crate::logs::events::{PortWaiting, SocketsPassed};
+use crate::shard::config::AcceptsFrom;
+use std::net::SocketAddr;
 
 /// Takes the sockets that the service manager passed, or else the port; waits up to [`PORT_WAIT`] if another process has it.
 pub(super) fn listen(
     config: &Config,
     shards: usize,
-    passed: Result<Passed, PassedError>,
-    console: &Console,
+    surroundings: &Surroundings,
+) -> Result<(Vec<Listener>, SocketAddr), StartError> {
+    let listeners = sockets(config, shards, surroundings)?;
+    let address = match listeners.first() {
+        Some(listener) => local_address(&listener.socket)?,
+        None => config.listen,
+    };
+    Ok((listeners, address))
+}
+
+/// When shards accept their first clients: those of a socket that was there before the process wait until records are admitted.
+pub(super) fn accepts_from(listeners: &[Listener]) -> AcceptsFrom {
+    match listeners.iter().all(|it| it.stays) {
+        true => AcceptsFrom::Serving,
+        false => AcceptsFrom::Start,
+    }
+}
+
+fn sockets(
+    config: &Config,
+    shards: usize,
+    surroundings: &Surroundings,
 ) -> Result<Vec<Listener>, StartError> {
+    let console = &surroundings.console;
+    let passed = surroundings.take_passed();
     let passed = passed.map_err(|error| StartError::of(Exit::Configuration)(&error))?;
     let sockets_count = passed.count();
     if sockets_count > 0 {
