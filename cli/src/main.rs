@@ -29,6 +29,7 @@ mod profile;
 mod progress;
 mod reference;
 mod restore;
+mod smoke;
 mod submit;
 mod telemetry;
 mod top;
@@ -89,6 +90,8 @@ enum Command {
     Profile(profile::Command),
     /// Make a log directory from a backup, or check a backup
     Restore(restore::RestoreArgs),
+    /// Check whether a gateway is healthy: probes, records, metrics, latency
+    Smoke(Box<smoke::SmokeArgs>),
     /// Watch shards and tenants of a running gateway
     Top(top::TopArgs),
     /// Inspect, check and repair a log directory
@@ -126,6 +129,7 @@ fn main() -> ExitCode {
         Command::Pcs(command) => exit::code(pcs::run(command)),
         Command::Profile(command) => exit::code(profile::run(&command)),
         Command::Restore(args) => exit::code(restore::run(&args)),
+        Command::Smoke(args) => exit::code(smoke::run(&args)),
         Command::Top(args) => exit::code(top::run(&args)),
         Command::Wal(command) => wal::run(command),
         Command::Completions(args) => exit::code(reference::completions(&args)),

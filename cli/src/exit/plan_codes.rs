@@ -1,4 +1,4 @@
-//! Exit codes of the commands that help to plan a gateway: capacities and profiles. They are data.
+//! Exit codes of the commands that help to plan a gateway and to take it into production. They are data.
 
 use super::{Codes, Exit};
 
@@ -15,6 +15,17 @@ pub(crate) const PROFILE_CODES: Codes = Codes(&[
     (
         Exit::Usage,
         "the command line is wrong, or there is no such profile",
+    ),
+    (Exit::File, "the output could not be written completely"),
+]);
+
+/// Of `flk smoke`.
+pub(crate) const SMOKE_CODES: Codes = Codes(&[
+    (Exit::Yes, "the gateway is healthy: no check failed"),
+    (Exit::No, "a check failed, or nothing answered"),
+    (
+        Exit::Usage,
+        "the command line or a key is wrong; nothing was sent",
     ),
     (Exit::File, "the output could not be written completely"),
 ]);
