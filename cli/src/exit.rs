@@ -198,6 +198,7 @@ mod tests {
             BACKUP_PRUNE_CODES,
             RESTORE_CODES,
             SMOKE_CODES,
+            BUNDLE_CODES,
         ] {
             let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();
             assert!(exits.is_sorted(), "{exits:?}");

@@ -11,6 +11,7 @@ mod archive;
 mod args;
 mod backup;
 mod bench;
+mod bundle;
 mod capacity;
 mod config;
 mod control;
@@ -23,6 +24,7 @@ mod keyring;
 mod keys;
 mod members;
 mod output;
+mod own;
 mod page;
 mod pcs;
 mod profile;
@@ -92,6 +94,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Check whether a gateway is healthy: probes, records, metrics, latency
     Smoke(Box<smoke::SmokeArgs>),
+    /// Collect what someone needs who is to help, in one file without secrets
+    SupportBundle(bundle::BundleArgs),
     /// Watch shards and tenants of a running gateway
     Top(top::TopArgs),
     /// Inspect, check and repair a log directory
@@ -130,6 +134,7 @@ fn main() -> ExitCode {
         Command::Profile(command) => exit::code(profile::run(&command)),
         Command::Restore(args) => exit::code(restore::run(&args)),
         Command::Smoke(args) => exit::code(smoke::run(&args)),
+        Command::SupportBundle(args) => exit::code(bundle::run(&args)),
         Command::Top(args) => exit::code(top::run(&args)),
         Command::Wal(command) => wal::run(command),
         Command::Completions(args) => exit::code(reference::completions(&args)),

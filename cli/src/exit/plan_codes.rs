@@ -29,3 +29,16 @@ pub(crate) const SMOKE_CODES: Codes = Codes(&[
     ),
     (Exit::File, "the output could not be written completely"),
 ]);
+
+/// Of `flk support-bundle`.
+pub(crate) const BUNDLE_CODES: Codes = Codes(&[
+    (
+        Exit::Yes,
+        "the file was written; it says what could not be collected",
+    ),
+    (
+        Exit::Usage,
+        "the command line is wrong, or the file is there already; it was not changed",
+    ),
+    (Exit::File, "the file, or the output, could not be written"),
+]);
