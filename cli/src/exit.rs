@@ -197,6 +197,7 @@ mod tests {
             BACKUP_LIST_CODES,
             BACKUP_PRUNE_CODES,
             RESTORE_CODES,
+            CHECKLIST_CODES,
             SMOKE_CODES,
             BUNDLE_CODES,
         ] {

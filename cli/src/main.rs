@@ -13,6 +13,7 @@ mod backup;
 mod bench;
 mod bundle;
 mod capacity;
+mod checklist;
 mod config;
 mod control;
 mod dedup;
@@ -70,6 +71,8 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     /// Say what a rate of records needs: cores, memory, disk, network
     Capacity(capacity::CapacityArgs),
+    /// Say which items of the production checklist hold here, and what proves the others
+    Checklist(checklist::ChecklistArgs),
     /// Write, check and show the configuration of a gateway
     #[command(subcommand)]
     Config(config::Command),
@@ -125,6 +128,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => exit::code(backup::run(&args)),
         Command::Bench(args) => exit::code(bench::run(&args)),
         Command::Capacity(args) => exit::code(capacity::run(&args)),
+        Command::Checklist(args) => exit::code(checklist::run(&args)),
         Command::Config(command) => exit::code(config::run(&command)),
         Command::Control(command) => control::run(&command),
         Command::Dedup(command) => exit::code(dedup::run(&command)),

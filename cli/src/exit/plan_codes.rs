@@ -19,6 +19,17 @@ pub(crate) const PROFILE_CODES: Codes = Codes(&[
     (Exit::File, "the output could not be written completely"),
 ]);
 
+/// Of `flk checklist`.
+pub(crate) const CHECKLIST_CODES: Codes = Codes(&[
+    (
+        Exit::Yes,
+        "no item fails; with --strict, none is open either",
+    ),
+    (Exit::No, "an item does not hold; with --strict, or is open"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+]);
+
 /// Of `flk smoke`.
 pub(crate) const SMOKE_CODES: Codes = Codes(&[
     (Exit::Yes, "the gateway is healthy: no check failed"),
