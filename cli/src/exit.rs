@@ -197,6 +197,9 @@ mod tests {
             BACKUP_LIST_CODES,
             BACKUP_PRUNE_CODES,
             RESTORE_CODES,
+            CHECKLIST_CODES,
+            SMOKE_CODES,
+            BUNDLE_CODES,
         ] {
             let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();
             assert!(exits.is_sorted(), "{exits:?}");

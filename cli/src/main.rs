@@ -11,7 +11,9 @@ mod archive;
 mod args;
 mod backup;
 mod bench;
+mod bundle;
 mod capacity;
+mod checklist;
 mod config;
 mod control;
 mod dedup;
@@ -23,12 +25,14 @@ mod keyring;
 mod keys;
 mod members;
 mod output;
+mod own;
 mod page;
 mod pcs;
 mod profile;
 mod progress;
 mod reference;
 mod restore;
+mod smoke;
 mod submit;
 mod telemetry;
 mod top;
@@ -67,6 +71,8 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     /// Say what a rate of records needs: cores, memory, disk, network
     Capacity(capacity::CapacityArgs),
+    /// Say which items of the production checklist hold here, and what proves the others
+    Checklist(checklist::ChecklistArgs),
     /// Write, check and show the configuration of a gateway
     #[command(subcommand)]
     Config(config::Command),
@@ -89,6 +95,10 @@ enum Command {
     Profile(profile::Command),
     /// Make a log directory from a backup, or check a backup
     Restore(restore::RestoreArgs),
+    /// Check whether a gateway is healthy: probes, records, metrics, latency
+    Smoke(Box<smoke::SmokeArgs>),
+    /// Collect what someone needs who is to help, in one file without secrets
+    SupportBundle(bundle::BundleArgs),
     /// Watch shards and tenants of a running gateway
     Top(top::TopArgs),
     /// Inspect, check and repair a log directory
@@ -118,6 +128,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => exit::code(backup::run(&args)),
         Command::Bench(args) => exit::code(bench::run(&args)),
         Command::Capacity(args) => exit::code(capacity::run(&args)),
+        Command::Checklist(args) => exit::code(checklist::run(&args)),
         Command::Config(command) => exit::code(config::run(&command)),
         Command::Control(command) => control::run(&command),
         Command::Dedup(command) => exit::code(dedup::run(&command)),
@@ -126,6 +137,8 @@ fn main() -> ExitCode {
         Command::Pcs(command) => exit::code(pcs::run(command)),
         Command::Profile(command) => exit::code(profile::run(&command)),
         Command::Restore(args) => exit::code(restore::run(&args)),
+        Command::Smoke(args) => exit::code(smoke::run(&args)),
+        Command::SupportBundle(args) => exit::code(bundle::run(&args)),
         Command::Top(args) => exit::code(top::run(&args)),
         Command::Wal(command) => wal::run(command),
         Command::Completions(args) => exit::code(reference::completions(&args)),

@@ -9,10 +9,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// Commands that users see.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "up",
     "archive",
     "backup",
+    "checklist",
+    "smoke",
+    "support-bundle",
     "restore",
     "config",
     "control",
@@ -72,6 +75,7 @@ fn manual_pages_are_there_for_each_command_and_tell_exit_codes() {
     let page = printed(dir.path(), &["man"]);
     assert!(page.contains(".TH flk 1"), "{page}");
     for name in COMMANDS {
+        let name = name.replace('-', "\\-");
         assert!(page.contains(&format!("flk\\-{name}(1)")), "{name}: {page}");
     }
     assert_eq!(printed(dir.path(), &["man", "man/man1"]), "");

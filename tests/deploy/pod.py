@@ -115,7 +115,7 @@ class Pod:
     def arguments(self, arguments):
         url = re.compile(r"http://[a-z0-9-]+-0\.[a-z0-9-]+-pods:8080")
         # how fast this machine is, is not tested
-        arguments = [it.replace("p95<200ms", "p95<60s") for it in arguments]
+        arguments = [it.replace("--latency-max=200ms", "--latency-max=1h") for it in arguments]
         return [url.sub(f"http://127.0.0.1:{self.port}", self.here(it)) for it in arguments]
 
     @staticmethod

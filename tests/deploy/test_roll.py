@@ -34,12 +34,6 @@ base = 0.5
 """
 
 
-def setUpModule():
-    ran = subprocess.run([pod.BIN / "flk", "smoke", "--help"], capture_output=True)
-    if ran.returncode:
-        raise unittest.SkipTest("SKIPPED: this flk has no `flk smoke`, which every roll-out runs")
-
-
 class Behind(unittest.TestCase):
     """Blue serves the release `good`."""
 

@@ -57,17 +57,17 @@ impl Sign for Key {
 }
 
 /// Where the keys of a run are.
-pub(super) struct KeyFiles<'a> {
-    pub(super) keys: &'a KeyArgs,
+pub(crate) struct KeyFiles<'a> {
+    pub(crate) keys: &'a KeyArgs,
     /// With a file for each tenant, `NAME.key`.
-    pub(super) tenants_dir: Option<&'a Path>,
-    pub(super) tenants: &'a [String],
+    pub(crate) tenants_dir: Option<&'a Path>,
+    pub(crate) tenants: &'a [String],
     /// Whether a share of the records is signed by Ed25519, and the file of that key if it is named.
-    pub(super) ed25519: Option<Option<&'a PathBuf>>,
+    pub(crate) ed25519: Option<Option<&'a PathBuf>>,
 }
 
 /// The keys of each tenant, or those of all, for records of a regime.
-pub(super) fn read(files: &KeyFiles<'_>, regime: Claimed) -> Result<Vec<Keys>, Failure> {
+pub(crate) fn read(files: &KeyFiles<'_>, regime: Claimed) -> Result<Vec<Keys>, Failure> {
     let env = Env::of_process();
     let claims = Claims::of(regime);
     let arc = |key: SigningKey| -> Arc<dyn Sign> { Arc::new(Key { key, claims }) };

@@ -8,7 +8,7 @@ mod files;
 mod fixtures;
 mod gateway;
 mod host;
-mod key;
+pub(crate) mod key;
 mod page;
 mod plan;
 mod plot;

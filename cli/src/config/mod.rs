@@ -5,11 +5,13 @@ mod check;
 mod diff;
 mod history;
 mod init;
+mod redacted;
 mod schema;
 mod show;
 mod tenants;
 
 pub(crate) use check::{secret_fault, unjudged};
+pub(crate) use redacted::{redacted, string_values};
 
 use crate::CommandResult;
 use crate::exit::{Exit, Failure};
@@ -51,8 +53,22 @@ pub(crate) struct FileArgs {
 }
 
 impl FileArgs {
+    /// The file, if one is named.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// What commands of this program read to mean the same.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, std::ffi::OsString)> {
+        let file = self.file.as_ref();
+        let file = file.map(|it| (FILE_VARIABLE, it.clone().into_os_string()));
+        let profile = self.profile.as_ref();
+        let profile = profile.map(|it| (Variable::Profile.name(), it.into()));
+        file.into_iter().chain(profile).collect()
+    }
+
     /// All settings of the environment, and of the file, with every mistake in how they are written.
-    fn read(&self) -> (RawConfig, Vec<ConfigError>) {
+    pub(crate) fn read(&self) -> (RawConfig, Vec<ConfigError>) {
         let file = self.file.as_ref().map(|path| path.display().to_string());
         let profile = self.profile.iter().cloned();
         let settings = profile.map(|text| (Variable::Profile, text)).collect();

@@ -26,7 +26,8 @@ pub(super) fn run() -> CommandResult {
     Ok(Exit::Yes)
 }
 
-fn schema() -> Value {
+/// What a file may say.
+pub(super) fn schema() -> Value {
     let mut sections = Map::new();
     for &variable in VARIABLES {
         let Some((section, key)) = variable.key().split_once('.') else {

@@ -124,7 +124,7 @@ fn verdict(findings: &[Finding], strict: bool) -> Exit {
 }
 
 /// Text of a file that the kernel makes, without the white space around it; nothing where it cannot be read.
-fn text_of(path: impl AsRef<std::path::Path>) -> Option<String> {
+pub(crate) fn text_of(path: impl AsRef<std::path::Path>) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     Some(text.trim().to_owned())
 }

@@ -7,7 +7,7 @@ pub(super) const ALL: Codes = Codes(&[
     (Exit::Yes, "success"),
     (
         Exit::No,
-        "done, but at least one record was refused or escalated, or could not be signed; a check of the host failed; two configurations differ; stored records would be judged otherwise; answers of a bench were wrong, or its conditions did not hold; or there is no such outcome",
+        "done, but at least one record was refused or escalated, or could not be signed; a check of the host or of a gateway failed; an item of the checklist does not hold; two configurations differ; stored records would be judged otherwise; answers of a bench were wrong, or its conditions did not hold; or there is no such outcome",
     ),
     (
         Exit::Usage,

@@ -2,12 +2,10 @@
 
 use crate::exit::Failure;
 use crate::page::{NoPage, Page};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flk_dataplane::stats::tenants::{KEY_ROWS, TENANT_ROWS};
 use hyper::StatusCode;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -43,11 +41,7 @@ const OTHER: &str = "other";
 impl Usages {
     /// Asks the gateway at this address.
     pub(super) fn of(url: &str) -> Result<Usages, Failure> {
-        let page = Page::of_url(url)?;
-        let page = match credentials() {
-            Some(credentials) => page.with_credentials(&credentials),
-            None => page,
-        };
+        let page = Page::of_url(url)?.with_credentials_of_environment();
         let unanswered =
             |why: &str| Failure::unavailable(format!("no counts from {}: {why}", page.authority()));
         let fetched = page.fetch_within(ANSWER_WITHIN);
@@ -116,14 +110,6 @@ fn sample(line: &str) -> Option<(&str, &str, &str, u64)> {
     let (key, value) = rest.split_once("\"} ")?;
     let value: f64 = value.split(' ').next()?.parse().ok()?;
     Some((name, tenant, key, value as u64))
-}
-
-/// The credentials of `/metrics`, where they are set as for the gateway: base64 of `user:password`.
-fn credentials() -> Option<Zeroizing<String>> {
-    let variable = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
-    let (user, pass) = (variable("METRICS_USER")?, variable("METRICS_PASS")?);
-    let plain = Zeroizing::new([user.as_str(), ":", pass.as_str()].concat());
-    Some(Zeroizing::new(STANDARD.encode(plain.as_bytes())))
 }
 
 #[cfg(test)]

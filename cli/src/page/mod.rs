@@ -6,6 +6,7 @@ use crate::args::time_text;
 use crate::exit::Failure;
 use crate::fault;
 use crate::submit::target::Target;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE};
@@ -80,6 +81,17 @@ impl Page {
             authorization,
             ..self
         }
+    }
+
+    /// Asked for with `METRICS_USER` and `METRICS_PASS`, where they are set as they are for the gateway.
+    pub(crate) fn with_credentials_of_environment(self) -> Self {
+        let variable = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
+        let (Some(user), Some(pass)) = (variable("METRICS_USER"), variable("METRICS_PASS")) else {
+            return self;
+        };
+        let plain = Zeroizing::new([user.as_str(), ":", pass.as_str()].concat());
+        let credentials = Zeroizing::new(STANDARD.encode(plain.as_bytes()));
+        self.with_credentials(&credentials)
     }
 
     /// With a token of flk-control. It is sent to a process that asks for one, and to no other.

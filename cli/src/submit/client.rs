@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(crate) enum Sending {
     Record(Bytes),
     /// Many, one a line.
     Batch(Bytes),
+    /// Nothing: what is at this path is asked for.
+    Question(Uri),
 }
 
 /// A response, from a gateway or another server.
@@ -89,19 +91,26 @@ impl Template {
     }
 
     fn request(&self, sending: &Sending) -> Request<Full<Bytes>> {
+        let nothing = Bytes::new();
         let (body, path, content_type) = match sending {
-            Sending::Record(body) => (body, &self.target.path, "application/json"),
-            Sending::Batch(body) => (body, &self.target.batch_path, "application/x-ndjson"),
+            Sending::Record(body) => (body, &self.target.path, Some("application/json")),
+            Sending::Batch(body) => (body, &self.target.batch_path, Some("application/x-ndjson")),
+            Sending::Question(path) => (&nothing, path, None),
         };
         let mut request = Request::new(Full::new(body.clone()));
-        *request.method_mut() = hyper::Method::POST;
+        *request.method_mut() = match content_type {
+            Some(_) => Method::POST,
+            None => Method::GET,
+        };
         *request.uri_mut() = path.clone();
         let headers = request.headers_mut();
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
         // a checked address has only characters that a header may have
         if let Ok(host) = HeaderValue::from_str(&self.target.authority) {
             headers.insert(HOST, host);
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         const AGENT: &str = concat!("flk/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(tenant) = &self.tenant {
@@ -178,7 +187,7 @@ impl Connection {
         self.was_handed_over = true;
         let response = connection.send_request(request).await;
         let bytes_max = match sending {
-            Sending::Record(_) => ANSWER_BYTES_MAX,
+            Sending::Record(_) | Sending::Question(_) => ANSWER_BYTES_MAX,
             Sending::Batch(_) => BATCH_ANSWER_BYTES_MAX,
         };
         read(response.map_err(|error| lost(&error))?, bytes_max).await

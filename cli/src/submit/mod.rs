@@ -3,8 +3,8 @@
 
 mod attempt;
 mod batch;
-mod client;
-mod meaning;
+pub(crate) mod client;
+pub(crate) mod meaning;
 mod reader;
 mod report;
 mod retry;
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &SubmitArgs) -> CommandResult {
     run::run(plan, &ends)
 }
 
-fn tenant(text: &str) -> Result<HeaderValue, String> {
+pub(crate) fn tenant(text: &str) -> Result<HeaderValue, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
     match HeaderValue::from_str(text) {

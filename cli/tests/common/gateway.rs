@@ -3,6 +3,7 @@
 
 use crate::common::{Ran, flk, run};
 use flk_testkit::plan::Plan;
+use flk_testkit::{DEADLINE, wait_until};
 use std::path::Path;
 
 /// `flk up` with one shard that serves from `data` in a directory, on the port that `PORT` says.
@@ -74,6 +75,18 @@ impl Gateway {
     /// What it answers to a GET.
     pub fn get(&self, path: &str) -> flk_testkit::client::Response {
         self.running.get(path)
+    }
+
+    /// Waits until it takes records.
+    pub fn wait_until_ready(&self) {
+        wait_until("it takes records", DEADLINE, || {
+            self.get("/readyz").status == 200
+        });
+    }
+
+    /// Asks it to stop, and does not wait.
+    pub fn terminate(&self) {
+        self.running.terminate();
     }
 
     pub fn pid(&self) -> u32 {

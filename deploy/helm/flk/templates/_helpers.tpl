@@ -69,6 +69,15 @@ requests: {cpu: 50m, memory: 64Mi}
 limits: {cpu: 500m, memory: 128Mi}
 {{- end -}}
 
+{{/* What the test's containers show at /metrics. */}}
+{{- define "flk.testMetricsAuth" -}}
+{{- range list "METRICS_USER" "METRICS_PASS" }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef: {name: {{ $.Values.metricsBasicAuth.secret }}, key: {{ . }}}
+{{- end }}
+{{- end -}}
+
 {{/* Seconds of a time such as 14d, 12h, 30m or 5s. */}}
 {{- define "flk.seconds" -}}
 {{- $text := toString . -}}
