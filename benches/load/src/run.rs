@@ -195,7 +195,13 @@ pub fn run(
         let began = (Instant::now(), SystemTime::now());
         start.get_or_init(|| began.0);
         go.wait();
-        collect(plan, began, &arriving, each_second)
+        let mut result = collect(plan, began, &arriving, each_second)?;
+        if stop.load(Ordering::Relaxed) {
+            let (warm_up, duration) = plan.pace.times();
+            let passed = began.0.elapsed().saturating_sub(warm_up);
+            result.measured = passed.min(duration);
+        }
+        Ok(result)
     })
 }
 
@@ -275,15 +281,13 @@ fn collect(
         return Err(error);
     }
     sum.threads.sort_by_key(|(thread, _)| *thread);
-    let (warm_up, duration) = plan.pace.times();
-    let passed = began.0.elapsed().saturating_sub(warm_up);
     Ok(RunResult {
         total: sum.total,
         seconds: sum.seconds,
         threads: sum.threads.into_iter().map(|(_, used)| used).collect(),
         log: sum.log,
         began: began.1,
-        measured: passed.min(duration),
+        measured: plan.pace.times().1,
     })
 }
 

@@ -63,7 +63,10 @@ pub(crate) struct Setup {
 enum Loss {
     Ended,
     Foreign,
+    /// The oldest one waited too long, and ends the connection for those behind it.
     TimedOut,
+    /// The run is over.
+    OutOfTime,
 }
 
 pub(crate) struct Sender<'a> {
@@ -150,7 +153,7 @@ impl<'a> Sender<'a> {
         Ok(self.used.unwrap_or_default())
     }
 
-    fn end(&self) -> Instant {
+    fn end_of_run(&self) -> Instant {
         self.start + self.setup.duration
     }
 
@@ -166,7 +169,7 @@ impl<'a> Sender<'a> {
         if self.used_from.is_none() && now >= self.start + self.setup.warm_up {
             self.used_from = Some((used_by_this_thread(), now));
         }
-        if now >= self.end() || self.stopped_at.is_some() {
+        if now >= self.end_of_run() || self.stopped_at.is_some() {
             self.note_use(now);
         }
         let timeout = self.setup.timeout;
@@ -202,7 +205,7 @@ impl<'a> Sender<'a> {
 
     /// When the next request is due; none where nothing more is to be sent.
     fn next_due(&mut self, now: Instant) -> Option<Instant> {
-        let end = self.end();
+        let end = self.end_of_run();
         if self.stopped_at.is_some() {
             return None;
         }
@@ -289,7 +292,7 @@ impl<'a> Sender<'a> {
             sent,
         };
         if self.wires[index].begin(&self.poll, index, request).is_err() {
-            return self.lose(index, sent, Loss::Ended);
+            return self.end(index);
         }
         if self.wires[index].is_free(self.setup.travel.under_way_max()) {
             self.list_free(index);
@@ -300,7 +303,7 @@ impl<'a> Sender<'a> {
     fn is_over(&mut self, now: Instant) -> bool {
         let grace_ends = match self.stopped_at {
             Some(at) => at + STOP_WITHIN.min(self.setup.timeout),
-            None => self.end() + self.setup.timeout,
+            None => self.end_of_run() + self.setup.timeout,
         };
         let is_done = self.next_due(now).is_none() && self.under_way_count == 0;
         is_done || now >= grace_ends
@@ -311,7 +314,7 @@ impl<'a> Sender<'a> {
     fn give_up(&mut self, now: Instant) {
         for index in 0..self.wires.len() {
             if !self.wires[index].under_way.is_empty() {
-                self.lose(index, now, Loss::TimedOut);
+                self.lose(index, now, Loss::OutOfTime);
             }
         }
         if self.stopped_at.is_some() {
@@ -338,12 +341,18 @@ impl<'a> Sender<'a> {
             self.under_way_count -= 1;
             let unanswered = &mut counts_of(&mut self.tally, request.phase).unanswered;
             let records = request.records.count();
+            let waited = now.saturating_duration_since(request.sent);
+            let timed_out = match loss {
+                Loss::Ended | Loss::Foreign => false,
+                Loss::TimedOut => waited >= self.setup.timeout,
+                Loss::OutOfTime => true,
+            };
             match loss {
-                Loss::Ended => unanswered.lost += records,
+                _ if timed_out => unanswered.timed_out += records,
                 Loss::Foreign => unanswered.foreign += records,
-                Loss::TimedOut => unanswered.timed_out += records,
+                _ => unanswered.lost += records,
             }
-            if loss == Loss::TimedOut && request.phase == Phase::Measured {
+            if timed_out && request.phase == Phase::Measured {
                 self.record(&request, now);
             }
         }
@@ -407,7 +416,7 @@ impl<'a> Sender<'a> {
             return;
         }
         if wire.has_more_to_write() && wire.write(&self.poll, index).is_err() {
-            return self.lose(index, Instant::now(), Loss::Ended);
+            return self.end(index);
         }
         match self.wires[index].read(&mut self.input) {
             Received::Nothing => {}
@@ -415,6 +424,16 @@ impl<'a> Sender<'a> {
             Received::Ended => {
                 self.lose(index, Instant::now(), Loss::Ended);
             }
+        }
+    }
+
+    /// A connection takes no more requests. Answers that have arrived count all the same.
+    fn end(&mut self, index: usize) {
+        while let Received::Bytes = self.wires[index].read(&mut self.input) {
+            self.take_answers(index);
+        }
+        if !self.wires[index].is_down() {
+            self.lose(index, Instant::now(), Loss::Ended);
         }
     }
 
@@ -454,12 +473,14 @@ impl<'a> Sender<'a> {
 
     fn answered(&mut self, request: &UnderWay, lines: &Lines, now: Instant) {
         self.under_way_count -= 1;
-        let is_in_time = now <= self.end();
-        let counts = counts_of(&mut self.tally, request.phase);
+        let is_in_time = now >= self.start + self.setup.warm_up && now <= self.end_of_run();
         for (at, signed) in request.records.iter().enumerate() {
             let Line { status, dedup, .. } = lines.of(at);
+            let counts = counts_of(&mut self.tally, request.phase);
             let worth = counts.answer(signed.order().kind, status, dedup);
-            counts.expected_in_time += u64::from(is_in_time && worth == Worth::AsExpected);
+            // By when it came, whatever part of the run asked for it: a deep pipeline has seconds of requests under way.
+            let counts_for_rate = is_in_time && worth == Worth::AsExpected;
+            self.tally.measured.expected_in_time += u64::from(counts_for_rate);
             if worth == Worth::AsExpected {
                 self.setup.supply.was_kept(signed);
             }

@@ -72,7 +72,7 @@ pub struct Counts {
     pub answers: BTreeMap<(Kind, u16, Dedup), u64>,
     /// Requests without an answer.
     pub unanswered: Unanswered,
-    /// Answers as expected until the time was up; an answer to what was still under way comes later.
+    /// Answers as expected that came within the measurement, whatever part of the run asked for them.
     pub expected_in_time: u64,
     /// Attempts to connect that failed.
     pub unconnected: u64,

@@ -72,9 +72,10 @@ pub(super) fn differences(now: &Saved, then: &Saved) -> Vec<String> {
         ("arrivals", after.arrivals != before.arrivals),
         ("the rate", after.rate != before.rate),
         ("connections", after.connections != before.connections),
+        ("records of a request", after.batch != before.batch),
         (
-            "records of a request",
-            (after.batch, after.pipeline) != (before.batch, before.pipeline),
+            "requests under way on a connection",
+            after.pipeline != before.pipeline,
         ),
         (
             "sending threads",

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Descriptors of a process beside its connections.
 const OTHER_FILES: u64 = 64;
+/// Most records under way on a connection: more only wait in buffers, of the generator and of the kernel.
+const UNDER_WAY_MAX: u64 = 16_384;
 /// A part of the free memory that records signed ahead may take.
 const MEMORY_PART: u64 = 2;
 
@@ -54,6 +56,12 @@ pub(super) fn of(args: &BenchArgs) -> Result<Ready, Failure> {
     let cpus = args.cpus.as_ref().map_or_else(Vec::new, |it| it.0.clone());
     let threads_count = threads_count(args, &cpus)?;
     allow_files(u64::from(args.connections))?;
+    let under_way = u64::from(args.batch.unwrap_or(1)) * u64::from(args.pipeline);
+    if under_way > UNDER_WAY_MAX {
+        return Err(Failure::usage(format!(
+            "a connection would have {under_way} records under way, and may have {UNDER_WAY_MAX}: give a smaller --batch or --pipeline"
+        )));
+    }
     let tenants = args.mix.tenants.as_ref().map_or(&[][..], |it| &it.0[..]);
     let files = KeyFiles {
         keys: &args.keys,

@@ -34,7 +34,10 @@ pub(super) fn run(args: &BenchArgs) -> CommandResult {
         gateway::check_ready(&ready.target, address)?;
     }
     let target = Target {
-        url: ready.target.url.clone(),
+        url: match ready.settings.batch {
+            None => ready.target.url.clone(),
+            Some(_) => ready.target.batch_url(),
+        },
         address: address.to_string(),
         version: gateway::version(&ready.target, address),
     };

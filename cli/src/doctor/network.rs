@@ -32,7 +32,8 @@ fn port(config: &Config, taken: Result<(), ListenError>, gateway: Option<&Holder
         Err(error) => error,
     };
     let holder = match error.is_taken() {
-        true => error.holder.as_ref().or(gateway),
+        // The socket of a gateway may be kept by its service manager, which is the one that the kernel names.
+        true => gateway.or(error.holder.as_ref()),
         false => None,
     };
     let holder = holder.map(ToString::to_string);

@@ -25,6 +25,8 @@ pub enum PassedError {
     NotListening(RawFd),
     /// They listen on several addresses.
     Addresses(SocketAddr, SocketAddr),
+    /// One for all shards cannot be copied for each.
+    NotCopied(String),
     /// They are neither one for all shards nor one for each.
     Shards {
         /// How many were passed.
@@ -52,6 +54,10 @@ impl fmt::Display for PassedError {
             PassedError::Addresses(one, other) => write!(
                 out,
                 "the service manager passes sockets of {one} and of {other}: the gateway has one address"
+            ),
+            PassedError::NotCopied(why) => write!(
+                out,
+                "the socket that the service manager passes cannot be shared by the shards: {why}"
             ),
             PassedError::Shards { passed, shards } => write!(
                 out,
@@ -88,6 +94,13 @@ impl Passed {
             .map(Passed)
     }
 
+    /// Whether the environment has sockets that are for another process; they are not taken.
+    pub fn are_for_another() -> bool {
+        let set = |name: &str| std::env::var(name).is_ok_and(|it| !it.is_empty());
+        let own = std::process::id().to_string();
+        set("LISTEN_FDS") && std::env::var("LISTEN_PID").ok().as_deref() != Some(&own)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()
@@ -110,7 +123,8 @@ impl Passed {
         let wrong = PassedError::Shards { passed, shards };
         let mut sockets = self.0;
         while passed == 1 && sockets.len() < shards {
-            let copy = sockets[0].try_clone().map_err(|_| wrong.clone())?;
+            let copy = sockets[0].try_clone();
+            let copy = copy.map_err(|error| PassedError::NotCopied(error.to_string()))?;
             sockets.push(copy);
         }
         if sockets.len() != shards {

@@ -3,8 +3,9 @@
 use super::{StartError, Surroundings};
 use crate::config::Config;
 use crate::driver::listen::{Listener, PORT_WAIT, listeners, local_address};
+use crate::driver::passed::Passed;
 use crate::exit::Exit;
-use crate::logs::events::{PortWaiting, SocketsPassed};
+use crate::logs::events::{PortWaiting, SocketsPassed, VariableUnknown};
 use crate::shard::config::AcceptsFrom;
 use std::net::SocketAddr;
 
@@ -39,9 +40,19 @@ fn sockets(
     let passed = surroundings.take_passed();
     let passed = passed.map_err(|error| StartError::of(Exit::Configuration)(&error))?;
     let sockets_count = passed.count();
+    if Passed::are_for_another() {
+        let variable = "LISTEN_PID".to_owned();
+        let message = "LISTEN_PID is not this process: the sockets of LISTEN_FDS are not taken, and who connects to them waits for ever. A wrapper has to exec the gateway";
+        console.say(VariableUnknown { variable }, message);
+    }
     if sockets_count > 0 {
         let message = format!(
-            "{sockets_count} passed by the service manager, which keeps them: who connects during a restart waits"
+            "{sockets_count} passed by the service manager, which keeps them: who connects during a restart waits{}",
+            match sockets_count < shards {
+                true =>
+                    "; shards share it, and one may get all the connections: name the address once for each shard, with ReusePort=yes",
+                false => "",
+            }
         );
         console.say(SocketsPassed { sockets_count }, message);
         let passed = passed.listeners(shards);

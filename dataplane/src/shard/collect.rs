@@ -148,7 +148,9 @@ impl Ingress {
             ToShard::Serve { admit } => {
                 self.serving = admit;
                 self.loaded = true;
-                self.accept(outbox);
+                if admit {
+                    self.accept(outbox);
+                }
                 let core = begun(core);
                 for (from, message) in std::mem::take(&mut self.early) {
                     self.on_message(core, from, message, now);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flk_bench_load::message;
 use flk_bench_load::mix::{Kind, Mix};
 use flk_bench_load::record::Carries;
-use flk_bench_load::run::due_counts;
+use flk_bench_load::run::{Loop, due_counts};
 
 use crate::peer::{Judge, answer, closed, open, peer, plan, recipe, recipe_of, run_with};
 
@@ -143,4 +143,76 @@ fn what_stands_behind_an_answer_that_closes_is_lost_and_counted() {
         counts.answered() > 0 && counts.unanswered.lost > 0,
         "{counts:?}"
     );
+}
+
+/// One batch is due, at the beginning: its answer comes long before the second is over.
+#[test]
+fn a_run_lasts_as_long_as_was_asked_for_although_its_last_answer_comes_earlier() {
+    let address = peer(|_, _| Some(answer(503, "")));
+    let mut plan = plan(address, open(1_000.0, 1_000));
+    plan.travel.batch = Some(1_000);
+    let outcome = run_with(&plan, &recipe_of(Carries::Batch, &[], 0));
+    assert_eq!(outcome.measured, Duration::from_secs(1));
+}
+
+/// The only request is sent in the warm-up and answered within the measurement.
+#[test]
+fn the_rate_counts_answers_by_when_they_come() {
+    let address = peer(|_, before| {
+        std::thread::sleep(Duration::from_millis(1_500));
+        (before == 0).then(|| answer(200, "miss"))
+    });
+    let mut plan = plan(
+        address,
+        Loop::Closed {
+            warm_up: Duration::from_millis(300),
+            duration: Duration::from_millis(2_500),
+        },
+    );
+    plan.connections_count = 1;
+    plan.timeout = Duration::from_millis(2_000);
+    let total = run_with(&plan, &recipe(0)).total;
+    let found = (total.warm_up.answered(), total.measured.answered());
+    assert_eq!((found, total.measured.expected_in_time), ((1, 0), 1));
+}
+
+#[test]
+fn only_what_waited_too_long_is_timed_out_and_what_stands_behind_it_is_lost() {
+    let address = peer(|_, _| {
+        std::thread::park();
+        None
+    });
+    let mut plan = plan(address, open(40.0, 1_500));
+    plan.connections_count = 1;
+    plan.travel.pipeline = 64;
+    plan.timeout = Duration::from_millis(500);
+    let counts = run_with(&plan, &recipe(0)).total.measured;
+    let unanswered = counts.unanswered;
+    assert!(
+        unanswered.timed_out > 0 && unanswered.lost > 0,
+        "{counts:?}"
+    );
+    assert_eq!(counts.due(), unanswered.sum());
+}
+
+/// The peer answers one request and closes with others unread, which resets the connection under writes.
+#[test]
+fn answers_that_arrived_count_although_the_connection_was_reset() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut some = [0; 16];
+            if stream.read_exact(&mut some).is_ok() {
+                let _is_gone = stream.write_all(answer(200, "miss").as_bytes());
+            }
+        }
+    });
+    let mut plan = plan(address, open(4_000.0, 500));
+    plan.connections_count = 1;
+    plan.travel.pipeline = 16;
+    let counts = run_with(&plan, &recipe(0)).total.measured;
+    assert!(counts.answered() > 0, "{counts:?}");
+    assert_eq!(counts.wrong(), 0, "{counts:?}");
+    assert_eq!(counts.due(), counts.answered() + counts.unanswered.sum());
 }

@@ -60,9 +60,9 @@ fn a_restart_on_kept_sockets_fails_no_request(setting: Setting) {
     const CLIENTS: u64 = 16;
     const RESTARTS: u64 = 3;
     let directory = setting.directory();
-    let (sockets, address) = sockets(CORES);
-    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
-    let plan = plan.with_sockets(sockets);
+    // One queue for as many shards as there are cores.
+    let (sockets, address) = sockets(1);
+    let plan = setting.plan(directory.path()).with_sockets(sockets);
     let mut gateway = plan.start();
     gateway.wait_until_said("1 passed by the service manager");
     assert_eq!(gateway.address(), address);
