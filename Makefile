@@ -268,10 +268,14 @@ DIRECTORY ?= target
 bench-flush: ## what makes a log write durable, nine ways, on the disk of a directory (DIRECTORY=target)
 	$(CARGO) run --release --locked -p flk-dataplane --example flush_method -- --directory $(DIRECTORY) $(BENCH_ARGS)
 
+# ---- what people could run instead: `bench-peers`, `bench-peers-smoke`, `test-peers` and `lint-peers` ---------------------------------
+
+-include benches/peers/Makefile.inc
+
 # ---- lint -----------------------------------------------------------------------------------------------------------
 
 .PHONY: lint
-lint: setup lint-fmt lint-clippy lint-doc lint-deny ## format, clippy, rustdoc and dependencies; warnings are errors
+lint: setup lint-fmt lint-clippy lint-doc lint-deny lint-peers ## format, clippy, rustdoc and dependencies; warnings are errors
 
 .PHONY: lint-fmt
 lint-fmt:

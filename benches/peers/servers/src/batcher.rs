@@ -82,14 +82,10 @@ mod tests {
     use std::sync::Mutex;
     use tokio::sync::Semaphore;
 
+    type Batches = Arc<Mutex<Vec<Vec<u32>>>>;
+
     /// A batcher whose commits wait for a permit each and double what they are given; the batches so far.
-    fn doubling(
-        batch_max: usize,
-    ) -> (
-        Arc<Batcher<u32, u32>>,
-        Arc<Semaphore>,
-        Arc<Mutex<Vec<Vec<u32>>>>,
-    ) {
+    fn doubling(batch_max: usize) -> (Arc<Batcher<u32, u32>>, Arc<Semaphore>, Batches) {
         let (permits, batches) = (
             Arc::new(Semaphore::new(0)),
             Arc::new(Mutex::new(Vec::new())),

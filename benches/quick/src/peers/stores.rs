@@ -62,7 +62,7 @@ impl Backing {
         match self {
             Self::None | Self::Directory => "",
             Self::Postgres => "database system is ready to accept connections",
-            Self::Redis(_) => "Ready to accept connections",
+            Self::Redis(_) => "ready to accept connections at",
             Self::Nats(_) => "Server is ready",
         }
     }

@@ -80,6 +80,11 @@ impl System {
         self.backing.lacks()
     }
 
+    /// Whether its records are kept by a program that one can install, not by a file log of its own.
+    pub(super) fn has_store_of_others(&self) -> bool {
+        !matches!(self.backing, Backing::None | Backing::Directory)
+    }
+
     /// Starts it with an empty store. The server gets its CPU, the store all that are allowed.
     pub(super) fn start(&self, options: &Options, allowed: &Affinity) -> io::Result<Running> {
         if self.promise == Promise::Gateway {
