@@ -205,7 +205,7 @@ bench-quick: build bench-build ## two minutes of figures: device, floor, gateway
 	target/release/flk-bench-quick $(BENCH_ARGS)
 
 .PHONY: goals
-goals: build bench-build ## the performance goals but G5 and G7, each beside what it is measured against; seven minutes (BENCH_ARGS=--record keeps the page)
+goals: build bench-build ## the performance goals but G2, G5 and G7, each beside what it is measured against; seven minutes (BENCH_ARGS=--record keeps the page)
 	target/release/flk-bench-quick --only goals $(BENCH_ARGS)
 
 .PHONY: profile
