@@ -2,7 +2,7 @@
 //! belongs to it; it measures nothing.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use flk_bench_load::cpu::Affinity;
 
@@ -114,7 +114,7 @@ impl System {
         Ok(Running { server, store })
     }
 
-    fn serve(&self, binary: &PathBuf, store: Option<&Store>) -> io::Result<Server> {
+    fn serve(&self, binary: &Path, store: Option<&Store>) -> io::Result<Server> {
         let mut arguments = vec!["--store", self.kind];
         if let Some(store) = store {
             arguments.extend(["--at", store.at()]);
