@@ -205,7 +205,7 @@ bench-quick: build bench-build ## two minutes of figures: device, floor, gateway
 	target/release/flk-bench-quick $(BENCH_ARGS)
 
 .PHONY: goals
-goals: build bench-build ## the performance goals but G5 and G7, each beside what it is measured against; seven minutes (BENCH_ARGS=--record keeps the page)
+goals: build bench-build ## the performance goals but G2, G5 and G7, each beside what it is measured against; seven minutes (BENCH_ARGS=--record keeps the page)
 	target/release/flk-bench-quick --only goals $(BENCH_ARGS)
 
 .PHONY: profile
@@ -268,10 +268,14 @@ DIRECTORY ?= target
 bench-flush: ## what makes a log write durable, nine ways, on the disk of a directory (DIRECTORY=target)
 	$(CARGO) run --release --locked -p flk-dataplane --example flush_method -- --directory $(DIRECTORY) $(BENCH_ARGS)
 
+# ---- what people could run instead: `bench-peers`, `bench-peers-smoke`, `test-peers` and `lint-peers` ---------------------------------
+
+-include benches/peers/Makefile.inc
+
 # ---- lint -----------------------------------------------------------------------------------------------------------
 
 .PHONY: lint
-lint: setup lint-fmt lint-clippy lint-doc lint-deny ## format, clippy, rustdoc and dependencies; warnings are errors
+lint: setup lint-fmt lint-clippy lint-doc lint-deny lint-peers ## format, clippy, rustdoc and dependencies; warnings are errors
 
 .PHONY: lint-fmt
 lint-fmt:

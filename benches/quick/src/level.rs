@@ -23,8 +23,12 @@ pub(crate) struct Level {
     pub(crate) measured: Measured,
     /// Of the server process.
     pub(crate) cpu: CpuTime,
+    /// Of the processes that keep its records, if there are any.
+    pub(crate) store: CpuTime,
     /// Time of the server's CPU that went to anything else, as a share of the run.
     pub(crate) others_share: f64,
+    /// Time of both CPUs that went to anything but server, store and load, as a share of the run.
+    pub(crate) strangers_share: f64,
     pub(crate) wal: Option<WalCounters>,
 }
 
@@ -37,8 +41,13 @@ impl Level {
         self.per_answer_us(self.cpu.system)
     }
 
+    /// Of the server and of what keeps its records.
     pub(crate) fn cpu_us(&self) -> f64 {
-        self.per_answer_us(self.cpu.total())
+        self.per_answer_us(self.cpu.total() + self.store.total())
+    }
+
+    pub(crate) fn store_us(&self) -> f64 {
+        self.per_answer_us(self.store.total())
     }
 
     fn per_answer_us(&self, time: Duration) -> f64 {
@@ -81,22 +90,37 @@ pub(crate) fn observe(
     measure: impl FnOnce() -> io::Result<Measured>,
 ) -> io::Result<Level> {
     let wal_before = WalCounters::of(&server.running);
+    let store_before = server.store_cpu()?;
     let cpu_before = CpuTime::of_process(server.running.id())?;
-    let busy_before = cpu::busy_of_cpu(SERVER_CPU)?;
+    let load_before = cpu::used_by_this_thread();
+    let (busy_before, other_before) = busy()?;
     let measured = measure()?;
-    let busy = cpu::busy_of_cpu(SERVER_CPU)?.saturating_sub(busy_before);
+    let (busy_after, other_after) = busy()?;
+    let load = cpu::used_by_this_thread().saturating_sub(load_before);
     let cpu = CpuTime::of_process(server.running.id())?.since(cpu_before);
+    let store = server.store_cpu()?.since(store_before);
+    let busy = busy_after.saturating_sub(busy_before);
+    let both = busy + other_after.saturating_sub(other_before);
     let wal = WalCounters::of(&server.running)
         .zip(wal_before)
         .map(|(after, before)| after.since(before));
     let others = busy.saturating_sub(cpu.total());
-    let others_share = others.as_secs_f64() / measured.elapsed.as_secs_f64();
+    let strangers = both.saturating_sub(cpu.total() + store.total() + load);
+    let share_of = |time: Duration| time.as_secs_f64() / measured.elapsed.as_secs_f64();
+    let (others_share, strangers_share) = (share_of(others), share_of(strangers) / 2.0);
     Ok(Level {
         measured,
         cpu,
+        store,
         others_share,
+        strangers_share,
         wal,
     })
+}
+
+/// Of the server's CPU, and of the load's.
+fn busy() -> io::Result<(Duration, Duration)> {
+    Ok((cpu::busy_of_cpu(SERVER_CPU)?, cpu::busy_of_cpu(LOAD_CPU)?))
 }
 
 /// Signing uses all CPUs; the load goes back to its own.

@@ -6,6 +6,7 @@ mod goals;
 mod level;
 mod machine;
 mod options;
+mod peers;
 mod profile;
 mod rates;
 mod record;
@@ -16,6 +17,7 @@ mod sealing;
 mod server;
 mod store;
 mod tenants;
+mod tree;
 
 use std::io;
 use std::process::ExitCode;
@@ -71,6 +73,11 @@ fn run() -> io::Result<Vec<String>> {
         wrong.extend(unless(noisy.is_valid(), "the machine is too noisy to tell"));
         return Ok(wrong);
     }
+    if options.only == Some(Only::Peers) {
+        let peers = peers::measure(machine, &options, &allowed)?;
+        show(&options, &peers.machine, &peers)?;
+        return Ok(peers.wrong);
+    }
     if options.only == Some(Only::Profile) {
         let profile = profile::measure(machine, &options, &allowed)?;
         println!("{profile}");
@@ -101,6 +108,13 @@ fn run() -> io::Result<Vec<String>> {
         show(&options, &store.machine, &store)?;
         return Ok(store.wrong_answers());
     }
+    let report = servers(machine, &options, &allowed)?;
+    show(&options, &report.machine, &report)?;
+    Ok(unless(report.answers_are_right(), WRONG_ANSWERS))
+}
+
+/// Device, floor and gateway, one after the other.
+fn servers(machine: Machine, options: &Options, allowed: &Affinity) -> io::Result<Report> {
     let mut report = Report::new(machine);
 
     progress("device flush time");
@@ -108,19 +122,17 @@ fn run() -> io::Result<Vec<String>> {
     if options.only != Some(Only::Gateway) {
         let binary = options.binary("flk-bench-floor")?;
         let server = start(|| Server::floor(&binary))?;
-        report.floor = levels("floor", &server, &allowed, options.floor_s)?;
+        report.floor = levels("floor", &server, allowed, options.floor_s)?;
         server.stop();
     }
     if options.only != Some(Only::Floor) {
         let binary = options.binary("flk-dataplane")?;
         let server = start(|| Server::gateway(&binary, &options.work_dir))?;
-        report.gateway = levels("gateway", &server, &allowed, options.gateway_s)?;
+        report.gateway = levels("gateway", &server, allowed, options.gateway_s)?;
         server.stop();
     }
     allowed.apply()?;
-
-    show(&options, &report.machine, &report)?;
-    Ok(unless(report.answers_are_right(), WRONG_ANSWERS))
+    Ok(report)
 }
 
 /// What is wrong, unless all is right.

@@ -5,16 +5,17 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goals|noisy|profile|rates|rotation|sealing|store] [--record] [--machine NAME] \
-    [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N] [--keys N,N,…]\n  \
-    --only      measure one of the two servers, the goals, where the time of a request goes, two tenants, moderate rates, a rotation of keys, what sealing costs, or the store\n  \
+pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goals|noisy|peers|profile|rates|rotation|sealing|store] [--record] [--machine NAME] \
+    [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N] [--keys N,N,…] [--check]\n  \
+    --only      measure one of the two servers, the goals, where the time of a request goes, two tenants, what people could run instead, moderate rates, a rotation of keys, what sealing costs, or the store\n  \
     --record    also write profiles/records/<machine>/<date>-<commit>-<what>/result.md\n  \
     --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
     --work-dir  where the log and the flush test lie (default: target/bench-quick)\n  \
     --seconds   per level of the gateway, and per rate (15); the floor takes a third of it\n  \
-    --rounds    of two tenants (201), of three times a quarter of a second; of sealing (3), of twice --seconds; of the store and the goals (3)\n  \
+    --rounds    of two tenants (201), of three times a quarter of a second; of sealing (3), of twice --seconds; of the store, the goals and peers (3)\n  \
     --requests  of a rotation (1000000)\n  \
-    --keys      numbers of sealed ids of the store, such as \"1e6 1e7 1e8\" (1e6); 76 bytes of disk for each, and 4 GB";
+    --keys      numbers of sealed ids of the store, such as \"1e6 1e7 1e8\" (1e6); 76 bytes of disk for each, and 4 GB\n  \
+    --check     of peers: whether those that promise it sync, and keep what they acknowledged when they are killed";
 
 /// Fewer keys leave no sample in some slice; more are counted by other means.
 const KEYS_ALLOWED: RangeInclusive<f64> = 1e4..=1e10;
@@ -26,6 +27,7 @@ pub(crate) enum Only {
     Gateway,
     Goals,
     Noisy,
+    Peers,
     Profile,
     Rates,
     Rotation,
@@ -45,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) sealing_rounds: usize,
     pub(crate) requests: usize,
     pub(crate) keys_counts: Vec<u64>,
+    pub(crate) check: bool,
 }
 
 impl Options {
@@ -60,6 +63,7 @@ impl Options {
             sealing_rounds: 3,
             requests: 1_000_000,
             keys_counts: vec![1_000_000],
+            check: false,
         };
         while let Some(word) = words.next() {
             let mut value = || {
@@ -68,6 +72,7 @@ impl Options {
                     .ok_or_else(|| format!("{word} needs a value\n{USAGE}"))
             };
             match word.as_str() {
+                "--check" => options.check = true,
                 "--record" => options.record = true,
                 "--machine" => options.machine = Some(value()?),
                 "--work-dir" => options.work_dir = PathBuf::from(value()?),
@@ -110,13 +115,14 @@ fn only(text: &str) -> Result<Only, String> {
         "gateway" => Ok(Only::Gateway),
         "goals" => Ok(Only::Goals),
         "noisy" => Ok(Only::Noisy),
+        "peers" => Ok(Only::Peers),
         "profile" => Ok(Only::Profile),
         "rates" => Ok(Only::Rates),
         "rotation" => Ok(Only::Rotation),
         "sealing" => Ok(Only::Sealing),
         "store" => Ok(Only::Store),
         _ => Err(format!(
-            "--only takes floor, gateway, goals, noisy, profile, rates, rotation, sealing or store, not `{text}`"
+            "--only takes floor, gateway, goals, noisy, peers, profile, rates, rotation, sealing or store, not `{text}`"
         )),
     }
 }

@@ -27,6 +27,7 @@ pub(crate) fn write(
         None | Some(Only::Floor | Only::Gateway) => ("quick", "Quick bench", "bench-quick"),
         Some(Only::Goals) => ("goals", "Goals", "goals"),
         Some(Only::Noisy) => ("noisy", "Noisy neighbour", "noisy"),
+        Some(Only::Peers) => ("peers", "Peers", "bench-peers"),
         Some(Only::Profile) => ("profile", "Budget of a request", "profile"),
         Some(Only::Rates) => ("rates", "Moderate rates", "rates"),
         Some(Only::Rotation) => ("rotation", "Rotation under load", "rotation"),

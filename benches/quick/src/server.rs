@@ -5,8 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use flk_bench_load::cpu::CpuTime;
 use flk_testkit::gateway::Gateway;
 use flk_testkit::plan::Plan;
+
+use crate::tree;
 
 /// The key of both sides; it signs nothing outside this run.
 pub(crate) const KEY: &str = "bench-quick key, of no use elsewhere";
@@ -19,6 +22,8 @@ pub(crate) struct Server {
     pub(crate) running: Gateway,
     /// From the start of the process until it was ready.
     pub(crate) start: Duration,
+    /// The process whose tree keeps its records, if that is another one.
+    store: Option<u32>,
     _wal_dir: Option<WalDir>,
 }
 
@@ -78,6 +83,18 @@ impl Server {
         Self::start(&plan)
     }
 
+    /// A peer, with these arguments, whose records this process and its children keep.
+    pub(crate) fn peer(binary: &Path, arguments: &[&str], store: Option<u32>) -> io::Result<Self> {
+        let plan = Plan::bare(binary).with_arguments(arguments);
+        let server = Self::start(&plan.with("PCS_HMAC_KEY", KEY))?;
+        Ok(Self { store, ..server })
+    }
+
+    /// What the processes that keep its records have used so far.
+    pub(crate) fn store_cpu(&self) -> io::Result<CpuTime> {
+        self.store.map_or(Ok(CpuTime::default()), tree::cpu)
+    }
+
     fn start(plan: &Plan) -> io::Result<Self> {
         let began = Instant::now();
         let mut running = plan.launch().map_err(io::Error::other)?;
@@ -87,6 +104,7 @@ impl Server {
         Ok(Self {
             running,
             start: began.elapsed(),
+            store: None,
             _wal_dir: None,
         })
     }
