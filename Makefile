@@ -321,6 +321,10 @@ endif
 
 -include tests/deploy/Makefile.inc
 
+# ---- what is shipped: `image`, `deb`, `test-image`, `test-deb`, `test-compose` -------------------------------------------
+
+-include tests/package/Makefile.inc
+
 # ---- what is installed, in a cluster: `test-kube` and `kube-tools` ---------------------------------------------------
 
 -include tests/kube/Makefile.inc

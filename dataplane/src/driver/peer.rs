@@ -50,13 +50,12 @@ impl fmt::Display for NotAllowed {
 impl Allowed {
     /// What the other end of a connection may ask for.
     pub(super) fn of(stream: &UnixStream, readers: Option<ReadGroup>) -> Allowed {
-        let Ok(peer) = rustix::net::sockopt::socket_peercred(stream) else {
+        let Some((user, main_group)) = user_and_group_of(stream) else {
             return Allowed::Nothing;
         };
         let own = rustix::process::geteuid().as_raw();
-        let is_member =
-            |group: u32| peer.gid.as_raw() == group || groups_of(stream).contains(&group);
-        Allowed::to(peer.uid.as_raw(), own, readers, is_member)
+        let is_member = |group: u32| main_group == group || groups_of(stream).contains(&group);
+        Allowed::to(user, own, readers, is_member)
     }
 
     /// What a user may ask for in a process of the user `own`.
@@ -83,6 +82,29 @@ impl Allowed {
         };
         may.then_some(()).ok_or(NotAllowed { readers })
     }
+}
+
+/// User and main group of the other end. Its process has the number 0 if it is in another PID namespace, as containers of one pod are
+/// to each other; `rustix::net::UCred` cannot hold that.
+#[allow(unsafe_code)]
+fn user_and_group_of(stream: &UnixStream) -> Option<(u32, u32)> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut bytes = size_of_val(&peer) as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the kernel writes no more than `bytes` into memory that has as many.
+    let result = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut bytes,
+        )
+    };
+    (result == 0 && bytes as usize == size_of_val(&peer)).then_some((peer.uid, peer.gid))
 }
 
 /// The supplementary groups of the other end, as they were when it connected; none where the kernel does not say.

@@ -34,6 +34,7 @@ mod records;
 mod shards;
 
 mod metrics;
+mod namespaces;
 mod stuck;
 
 mod snapshots;
