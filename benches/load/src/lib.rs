@@ -26,6 +26,7 @@ pub mod cpu;
 mod wire;
 
 mod sender;
+mod setup;
 
 pub mod run;
 

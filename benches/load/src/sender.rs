@@ -3,9 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::iter::Peekable;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,14 +13,11 @@ use rustix::io::Errno;
 use rustix::time::Timespec;
 
 use crate::answer::Reading;
-use crate::arrivals::Arrivals;
 use crate::cpu::{CpuUse, used_by_this_thread};
 use crate::expected::Worth;
 use crate::lines::{Line, Lines};
-use crate::record::Recipe;
-use crate::supply::Supply;
+use crate::setup::{Pace, Setup};
 use crate::tally::{Counts, Tally, nanoseconds};
-use crate::travel::Travel;
 use crate::wire::{Phase, Received, UnderWay, Wire};
 
 /// How often connections are looked at that neither send nor receive.
@@ -34,29 +28,6 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const INPUT_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 256;
-
-/// When to send.
-pub(crate) enum Pace {
-    /// At these times since the start.
-    Open(Peekable<Arrivals>),
-    /// As soon as a connection is free.
-    Closed,
-}
-
-/// What a thread needs to know.
-pub(crate) struct Setup {
-    pub(crate) address: SocketAddr,
-    pub(crate) connections_count: usize,
-    pub(crate) pace: Pace,
-    pub(crate) warm_up: Duration,
-    /// Warm-up and measurement together.
-    pub(crate) duration: Duration,
-    /// Longest wait for an answer, and for the last ones after the end.
-    pub(crate) timeout: Duration,
-    pub(crate) travel: Travel,
-    pub(crate) recipe: Arc<Recipe>,
-    pub(crate) supply: Supply,
-}
 
 /// Why a request gets no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod gateway;
 mod planted;
 
 use common::{Ran, flk, run};
+use flk_testkit::{DEADLINE, wait_until};
 use gateway::Gateway;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,6 +68,10 @@ fn beside_a_gateway_it_has_all_that_is_asked_for_and_its_manifest_says_so() {
     let gateway = Gateway::start(dir.path());
     let admin = gateway.admin();
     gateway.wait_until_ready();
+    wait_until("the control process answers", DEADLINE, || {
+        let arguments = ["config", "history", "--admin", &admin];
+        run(flk(dir.path()).args(arguments), b"").code == 0
+    });
     std::fs::write(dir.path().join("flk.log"), &gateway.said).unwrap();
     std::fs::write(dir.path().join("flk.toml"), "[wal]\nmax_age = \"3d\"\n").unwrap();
     let arguments = [

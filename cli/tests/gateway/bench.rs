@@ -54,7 +54,9 @@ const MIX: [&str; 6] = [
 ];
 
 /// How requests are sent, and what the figures must say of that.
-const PACES: [(&[&str], fn(&Value)); 6] = [
+type Paced = (&'static [&'static str], fn(&Value));
+
+const PACES: [Paced; 6] = [
     (&["--rate", "300", "--threads", "2"], |run| {
         due(run, 600, 600)
     }),
