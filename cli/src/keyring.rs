@@ -25,7 +25,8 @@ const ALGORITHM: &str = "PCS_SIGN_ALG";
 /// Shown below the help of commands that need a key.
 pub(crate) const HELP: &str = "\
 Keys come from --key-file, else from the environment: PCS_HMAC_KEY (or several in PCS_HMAC_KEYS, \
-separated by commas, to verify); PCS_ED25519_PRIV_B64 to sign and PCS_ED25519_PUB_B64 to verify. \
+separated by commas, to verify), each also as the file that PCS_HMAC_KEY_FILE or PCS_HMAC_KEYS_FILE \
+names; PCS_ED25519_PRIV_B64 to sign and PCS_ED25519_PUB_B64 to verify. \
 If none is configured and ./data/dev.key exists (flk up makes it), that key is used.";
 
 /// Options of commands that need a key.
@@ -314,11 +315,11 @@ impl Env<'static> {
 impl Env<'_> {
     fn get(&self, name: &str) -> Result<Option<Secret>, Failure> {
         let Some(value) = (self.0)(name) else {
-            return Ok(None);
+            return self.of_file(name);
         };
         match value.into_string() {
             // an empty text counts as not set, as it does for the gateway
-            Ok(text) if text.is_empty() => Ok(None),
+            Ok(text) if text.is_empty() => self.of_file(name),
             Ok(text) => {
                 let text = Zeroizing::new(text);
                 sealed::refuse_sealed(&text)
@@ -327,5 +328,15 @@ impl Env<'_> {
             }
             Err(_) => Err(Failure::usage(format!("{name} is not valid UTF-8"))),
         }
+    }
+
+    /// The key of the file that `NAME_FILE` names, as the gateway takes it.
+    fn of_file(&self, name: &str) -> Result<Option<Secret>, Failure> {
+        if ![HMAC_KEY, HMAC_KEYS].contains(&name) {
+            return Ok(None);
+        }
+        let path = (self.0)(&format!("{name}_FILE")).filter(|it| !it.is_empty());
+        path.map(|path| read_key(Path::new(&path), None, &age_keys()))
+            .transpose()
     }
 }

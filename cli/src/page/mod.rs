@@ -5,6 +5,7 @@ pub(crate) mod samples;
 use crate::args::time_text;
 use crate::exit::Failure;
 use crate::fault;
+use crate::keyring::{age_keys, read_secret};
 use crate::submit::target::Target;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -13,6 +14,7 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -57,6 +59,14 @@ pub(crate) struct Page {
     runtime: Runtime,
 }
 
+/// The password of the file that `METRICS_PASS_FILE` names. What cannot be read is said, and then there is none.
+fn password_of_file() -> Option<Zeroizing<String>> {
+    let path = std::env::var_os("METRICS_PASS_FILE").filter(|it| !it.is_empty())?;
+    let read = read_secret(Path::new(&path), None, &age_keys());
+    read.map_err(|why| eprintln!("flk: METRICS_PASS_FILE: {why}"))
+        .ok()
+}
+
 impl Page {
     /// The page of the process behind an address, with or without the path of the page.
     pub(crate) fn of_url(url: &str) -> Result<Self, Failure> {
@@ -83,10 +93,11 @@ impl Page {
         }
     }
 
-    /// Asked for with `METRICS_USER` and `METRICS_PASS`, where they are set as they are for the gateway.
+    /// Asked for with `METRICS_USER` and `METRICS_PASS` (or `METRICS_PASS_FILE`), where they are set as they are for the gateway.
     pub(crate) fn with_credentials_of_environment(self) -> Self {
         let variable = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
-        let (Some(user), Some(pass)) = (variable("METRICS_USER"), variable("METRICS_PASS")) else {
+        let pass = variable("METRICS_PASS").or_else(password_of_file);
+        let (Some(user), Some(pass)) = (variable("METRICS_USER"), pass) else {
             return self;
         };
         let plain = Zeroizing::new([user.as_str(), ":", pass.as_str()].concat());

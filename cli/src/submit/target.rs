@@ -43,6 +43,9 @@ impl Target {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
+        if authority.contains('@') {
+            return Err(wrong("it names a user, and this program sends none"));
+        }
         let (host, port) = host_and_port(authority).map_err(|why| wrong(&why))?;
         let prefix = prefix.trim_end_matches('/');
         let bare = [PATH, BATCH_PATH]
@@ -109,7 +112,7 @@ fn host_and_port(authority: &str) -> Result<(String, u16), String> {
         None => PORT_DEFAULT,
         Some(text) => match text.parse() {
             Ok(port) if port > 0 && text.bytes().all(|it| it.is_ascii_digit()) => port,
-            _ => return Err(format!("its port `{text}` is not from 1 to 65535")),
+            _ => return Err("its port is not from 1 to 65535".to_owned()),
         },
     };
     Ok((host.to_owned(), port))
@@ -150,12 +153,14 @@ mod tests {
             ("https://h", "plain HTTP"),
             ("http://", "no host"),
             ("http://:80", "no host"),
-            ("http://user@h", "no host"),
-            ("http://h:99999", "port `99999`"),
-            ("http://h:0", "port `0`"),
-            ("http://h:", "port ``"),
-            ("http://h:+80", "port `+80`"),
-            ("http://h:80x/", "port `80x`"),
+            ("http://user@h", "names a user"),
+            ("http://user:pass@h:80", "names a user"),
+            ("http://h:80?token", "its port"),
+            ("http://h:99999", "its port"),
+            ("http://h:0", "its port"),
+            ("http://h:", "its port"),
+            ("http://h:+80", "its port"),
+            ("http://h:80x/", "its port"),
             ("http://::1:80", "in brackets"),
             ("http://[::1", "bracket"),
             ("http://[h]:80", "IPv6"),
@@ -167,6 +172,9 @@ mod tests {
             assert!(refused.contains(part), "{url}: {refused}");
             let is_shown = !url.contains(['@', '?']);
             assert_eq!(refused.contains(url), is_shown, "{url}: {refused}");
+            for secret in ["user:", "pass", "token"] {
+                assert!(!refused.contains(secret), "{url}: {refused}");
+            }
         }
     }
 }

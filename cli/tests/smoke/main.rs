@@ -102,6 +102,32 @@ fn a_gateway_that_is_well_passes_every_check_as_often_as_it_is_asked() {
     assert_eq!(gateway.stop(), 0);
 }
 
+/// As the example of variables of a unit has them.
+#[test]
+fn keys_and_passwords_may_be_in_the_files_that_the_gateway_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("hmac.key"),
+        "the key of a file, of 32 bytes or more",
+    )
+    .unwrap();
+    std::fs::write(dir.path().join("pass"), "the password of a file\n").unwrap();
+    let variables = [
+        ("PCS_HMAC_KEY_FILE", "hmac.key"),
+        ("METRICS_USER", "scraper"),
+        ("METRICS_PASS_FILE", "pass"),
+    ];
+    let gateway = Gateway::start_alone(dir.path(), &variables);
+    gateway.wait_until_ready();
+    let ran = smoke(dir.path(), &gateway.url, &ANY_LATENCY, &variables);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = smoke(dir.path(), &gateway.url, &ANY_LATENCY, &variables[..2]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    let of_nothing = [variables[0], variables[1], ("METRICS_PASS_FILE", "nowhere")];
+    let ran = smoke(dir.path(), &gateway.url, &ANY_LATENCY, &of_nothing);
+    assert!(ran.stderr.contains("METRICS_PASS_FILE: "), "{}", ran.stderr);
+}
+
 #[test]
 fn a_gateway_can_be_asked_without_a_key_and_gets_no_record() {
     let dir = tempfile::tempdir().unwrap();
