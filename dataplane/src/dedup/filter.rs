@@ -101,12 +101,14 @@ pub fn may_hold(lines: &[Line], probe: &Probe) -> bool {
 }
 
 /// Reads the line of a key, and so brings it into the cache. What it returns is good for nothing else.
+#[inline]
 pub(super) fn touch(lines: &[Line], key: Key) -> u64 {
     let line = lines.get(line_of(key, lines.len()));
     line.map_or(0, |line| line.0[0])
 }
 
 /// The line that a key belongs to.
+#[inline]
 fn line_of(key: Key, lines_count: usize) -> usize {
     ((u128::from(key.high << 10) * lines_count as u128) >> 64) as usize
 }

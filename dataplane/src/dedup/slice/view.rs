@@ -125,12 +125,14 @@ impl SliceView {
     }
 
     /// What the view has of the partition of a key.
+    #[inline]
     fn partition(&self, key: Key) -> Option<&PartitionView> {
         let at = key.partition().checked_sub(self.memory.first_partition)?;
         self.memory.partitions.get(usize::from(at))
     }
 
     /// The filter of a partition.
+    #[inline]
     fn lines(&self, partition: &PartitionView) -> &[Line] {
         let lines = partition.first_line as usize..;
         &self.memory.filters[lines][..partition.lines_count as usize]

@@ -168,11 +168,14 @@ impl Array {
     /// nothing else.
     pub(super) fn touch(&self, key: Key, from: usize) -> u64 {
         let home = self.home(key.high).max(from);
-        let slots = TOUCHED.iter().map(|ahead| home + ahead);
-        let there = slots.filter(|&at| at < self.slots_count);
-        there
-            .filter_map(|at| self.slot(at))
-            .fold(0, |sum, slot| sum ^ slot[0])
+        // Not by `slot`: the count of slots would be read and compared for each of them.
+        TOUCHED.iter().fold(0, |sum, ahead| {
+            let at = home + ahead;
+            let page = self.pages.get(at / PAGE_SLOTS);
+            sum ^ page
+                .and_then(|page| page.get(at % PAGE_SLOTS))
+                .map_or(0, |slot| slot[0])
+        })
     }
 
     /// The entry of a key, or its new place, filled with `words`.

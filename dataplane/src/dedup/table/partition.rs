@@ -116,24 +116,20 @@ impl Partition {
         self.moving.is_some()
     }
 
-    /// The array that has a key, and the slot from which on it counts.
-    fn array_of(&self, key: Key) -> (&Array, usize) {
-        match &self.moving {
-            Some(moving) if moving.has(key) => (&moving.old, moving.next),
-            _ => (&self.array, 0),
-        }
-    }
-
     /// The entry of a key, live or not.
     pub(super) fn get(&self, key: Key) -> Option<&Words> {
-        let (array, from) = self.array_of(key);
-        array.get(key, from)
+        match &self.moving {
+            Some(moving) if moving.has(key) => moving.old.get(key, moving.next),
+            _ => self.array.get(key, 0),
+        }
     }
 
     /// See [`Array::touch`].
     pub(super) fn touch(&self, key: Key) -> u64 {
-        let (array, from) = self.array_of(key);
-        array.touch(key, from)
+        match &self.moving {
+            Some(moving) if moving.has(key) => moving.old.touch(key, moving.next),
+            _ => self.array.touch(key, 0),
+        }
     }
 
     /// Bytes that the array takes more once it has grown for the next insert, if it must: what was moved is given back
