@@ -113,6 +113,30 @@ class Settings(unittest.TestCase):
             ran = run(str(pod.BIN / "flk"), "config", "check", env=found)
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
 
+    def test_one_line_gives_a_shell_what_both_units_have(self):
+        """It stands in three places, word by word, and outweighs in the order of the service manager."""
+        pages = ("docs/operations/on-call.md", "docs/production-checklist.md", "deploy/debian/README.Debian")
+        [line] = {re.search(r"(?m)^ *(set -a; .*)$", (chart.ROOT / page).read_text())[1] for page in pages}
+        with tempfile.TemporaryDirectory() as directory:
+            text = (SYSTEMD / "environment.example").read_text()
+            Path(directory, "environment").write_text(text.replace("/etc/flk", directory) + "CONTROL_DIR=/elsewhere\n")
+            ran = run("sh", "-euc", f"{line.replace('/etc/flk', directory)}; exec env", env={"PATH": "/usr/bin:/bin"}, check=True)
+            found = dict(it.split("=", 1) for it in ran.stdout.splitlines())
+            expected = {}
+            for name in UNITS:
+                expected |= dict(re.findall(r"(?m)^Environment=(\w+)=(.*)$", (SYSTEMD / name).read_text().replace("/etc/flk", directory)))
+            self.assertEqual(set(expected), {"FLK_CONFIG", "WAL_DIR", "CONTROL_DIR"})
+            expected |= dict(re.findall(r"(?m)^([A-Z_]+)=(.*)$", Path(directory, "environment").read_text()))
+            self.assertEqual({name: found.get(name) for name in expected}, expected)
+
+            # and flk takes it
+            Path(directory, "flk.toml").touch()
+            Path(directory, "keys").mkdir()
+            Path(directory, "keys/hmac.key").write_text(pod.KEY)
+            for command in ("config check", "keys list"):
+                ran = run("sh", "-euc", f"{line.replace('/etc/flk', directory)}; exec flk {command}", env={"PATH": f"{pod.BIN.resolve()}:/usr/bin:/bin"})
+                self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+
     def test_each_kernel_setting_has_its_reason_and_is_one(self):
         reason = ""
         for line in (HOST / "sysctl-flk.conf").read_text().splitlines():

@@ -319,7 +319,7 @@ class Typed(unittest.TestCase):
     def test_smoke_says_what_is_wrong(self):
         smoke = balanced.SCRIPTS / "smoke"
         cases = [
-            ([], 2, "which gateway"), (["localhost"], 2, "no address"), (["--tries", "x", "http://a"], 2, "--tries is a number"),
+            ([], 2, "which gateway"), (["localhost"], 2, "no address"), (["https://localhost"], 2, "no TLS"), (["--tries", "x", "http://a"], 2, "--tries is a number"),
             (["--tries", "1", f"http://127.0.0.1:{pod.free_port()}"], 1, "/readyz"),
         ]
         for arguments, code, message in cases:
@@ -327,6 +327,10 @@ class Typed(unittest.TestCase):
                 ran = subprocess.run([smoke, *arguments], env={"PATH": "/usr/bin:/bin", "FLK": str(pod.BIN / "flk")}, capture_output=True, text=True)
                 self.assertEqual(ran.returncode, code, ran.stderr)
                 self.assertIn(message, ran.stderr)
+        for option in ("-h", "--help"):
+            ran = subprocess.run([smoke, option], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+            self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+            self.assertIn("usage: smoke", ran.stdout)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,28 @@ class Files(unittest.TestCase):
         self.assertEqual(asked, {"interval": "2s", "timeout": "1s", "retries": 10, "start_period": "5s"})
 
 
+class Secrets(unittest.TestCase):
+    """The script that makes them, with an flk of another directory."""
+
+    def made(self, flk, cwd):
+        with tempfile.TemporaryDirectory() as directory:
+            script = Path(shutil.copy(COMPOSE / "secrets", directory))
+            ran = subprocess.run([script], capture_output=True, text=True, cwd=cwd, env={"PATH": "/usr/bin:/bin", "FLK": flk})
+            return ran, sorted(it.name for it in Path(directory).glob("secrets.d/*"))
+
+    def test_a_relative_flk_is_that_of_the_caller(self):
+        flk = Path(os.environ["FLK"]).resolve()
+        for relative, cwd in ((f"./{flk.name}", flk.parent), (f"{flk.parent.name}/{flk.name}", flk.parent.parent)):
+            ran, names = self.made(relative, cwd)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.assertEqual(names, ["grafana.password", "hmac.key", "observer.token", "postgres.password", "tokens"])
+
+    def test_no_flk_is_said_and_nothing_is_made(self):
+        ran, names = self.made("target/none/flk", "/")
+        self.assertEqual((ran.returncode, names), (1, []))
+        self.assertIn("/target/none/flk does not run", ran.stderr)
+
+
 class Stack:
     """deploy/ in a directory of its own, and what podman-compose starts of it there."""
 

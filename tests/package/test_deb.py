@@ -46,10 +46,14 @@ class Debian:
         return self.root / name.lstrip("/")
 
 
-# A service manager cannot run in a chroot: this starts the gateway as its unit does, by the same user, file and variables, sends a
-# record, and stops it.
+# The line of README.Debian that gives a shell the settings of both units.
+SETTINGS = re.search(r"(?m)^ *(set -a; .*; set \+a)$", (podman.ROOT / "deploy/debian/README.Debian").read_text())[1]
+
+# A service manager cannot run in a chroot: this starts the gateway as its unit does, by the same user and variables, those of the unit first,
+# sends a record, and stops it.
 SERVE = r"""
-set -a; . /etc/flk/environment; WAL_DIR=/var/lib/flk/wal; LISTEN=127.0.0.1; FLK_DRAIN_DELAY=0s; FLK_CORES=1; set +a
+set -a; eval "$(sed -n 's/^Environment=//p' /usr/lib/systemd/system/flk-dataplane.service)"; . /etc/flk/environment
+LISTEN=127.0.0.1; FLK_DRAIN_DELAY=0s; FLK_CORES=1; set +a
 cd /var/lib/flk
 setpriv --reuid=flk --regid=flk --init-groups --no-new-privs /usr/bin/flk-dataplane 2>> /tmp/gateway.log &
 gateway=$!
@@ -90,8 +94,20 @@ class Package(unittest.TestCase):
         said = it.install(self.older)
         self.assertIn("not started", said)
         it.run("sh", "-euc", "(umask 027; head -c 32 /dev/urandom | base64 > /etc/flk/keys/hmac.key); chgrp flk /etc/flk/keys/hmac.key")
-        it.run("flk", "config", "init", "/etc/flk/flk.toml")
+        self.file_is_read_by_the_group(it)
+        it.run("sh", "-euc", "flk config init - > /etc/flk/flk.toml")
+        self.file_is_read_by_the_group(it)
         return it
+
+    def file_is_read_by_the_group(self, it):
+        """By the user flk, with the settings of the units; root writes it."""
+        gid = int(re.search(r"(?m)^flk:[^:]*:(\d+):", it.path("etc/group").read_text())[1])
+        found = it.path("etc/flk/flk.toml").stat()
+        self.assertEqual((found.st_mode & 0o7777, found.st_uid, found.st_gid), (0o640, 0, gid))
+        as_flk = "exec setpriv --reuid=flk --regid=flk --init-groups"
+        it.run("sh", "-euc", f"{SETTINGS}; {as_flk} cat /etc/flk/flk.toml")
+        said = it.run("sh", "-euc", f"{SETTINGS}; {as_flk} flk config check").stdout
+        self.assertIn("each is valid", said)
 
     def test_it_has_what_a_host_needs(self):
         listed = subprocess.run(["dpkg-deb", "--contents", self.older], capture_output=True, text=True, check=True).stdout
@@ -161,6 +177,39 @@ class Package(unittest.TestCase):
         it.run("dpkg", "--purge", "flk")
         self.assertFalse(it.path("var/lib/flk").exists())
         self.assertFalse(it.path("etc/flk").exists())
+
+    def test_a_key_alone_is_enough_to_start(self):
+        it = self.debian()
+        it.install(self.older)
+        it.run("sh", "-euc", "(umask 027; head -c 32 /dev/urandom | base64 > /etc/flk/keys/hmac.key); chgrp flk /etc/flk/keys/hmac.key")
+        self.assertEqual(self.serve(it), (200, "miss"))
+        self.assertEqual(it.path("etc/flk/flk.toml").read_text(), "")
+        it.run("sh", "-euc", f"{SETTINGS}; flk keys list; flk config show --origin")
+
+    def test_links_among_its_pages_lead_to_files(self):
+        it = self.debian()
+        it.install(self.older)
+        pages = it.path("usr/share/doc/flk")
+        seen = 0
+        for page in pages.rglob("*.md"):
+            for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+                target = Path(os.path.normpath(page.parent / link))
+                # others are of the sources, as README.Debian says
+                if target.is_relative_to(pages) and page != pages / "CHANGELOG.md":
+                    seen += 1
+                    self.assertTrue(target.exists(), f"{page.name}: {link}")
+        self.assertGreater(seen, 200)
+
+    def test_scripts_of_roll_outs_run_where_they_are_packed(self):
+        """Those in Python by that of this machine: it is only suggested, and the least Debian has none."""
+        it = self.debian()
+        it.install(self.older)
+        scripts = it.path("usr/share/doc/flk/examples/scripts")
+        self.assertIn("usage: smoke", it.run("/usr/share/doc/flk/examples/scripts/smoke", "--help").stdout)
+        for name in ("blue-green", "canary", "rollback"):
+            ran = subprocess.run([scripts / name, "--help"], capture_output=True, text=True)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.assertIn("exit codes:", ran.stdout)
 
     def test_a_purge_without_data_leaves_nothing(self):
         it = self.debian()
