@@ -147,6 +147,8 @@ fn every_command_has_help_with_examples_that_run() {
         assert!(examples(help).count() > 0, "{name} has no example");
         for example in examples(help).filter(|_| !["up", "control run"].contains(&name.as_str())) {
             assert!(example.contains(&format!("flk {name}")), "{example}");
+            // The disk of a busy machine may have stood still for the example before.
+            gateway.wait_until_ready();
             let ran = shell(example);
             // a directory in use is refused, which is the right answer here
             let expect: &[i32] = match name.as_str() {
@@ -157,8 +159,9 @@ fn every_command_has_help_with_examples_that_run() {
             };
             assert!(
                 expect.contains(&ran.code),
-                "{example}: {} {}",
+                "{example}: {} {} {}",
                 ran.code,
+                ran.stdout,
                 ran.stderr
             );
         }

@@ -222,7 +222,7 @@ const WRONG_SUBMIT: [Wrong; 7] = [
     ),
     (
         &["pcs", "submit", "--url", "http://h:99999"],
-        &["--url", "port `99999`"],
+        &["--url", "its port is not from 1 to 65535"],
     ),
     (
         &["pcs", "submit", "--url", "https://h"],
