@@ -271,10 +271,8 @@ fn start(
     let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
     let _observer = observe(&host, &stats, &pulses, console)?;
     let snapshot = Arc::clone(&configuration.snapshot);
-    let shard_config = ShardConfig {
-        accepts_from: port::accepts_from(&listeners),
-        ..shard_config(&config, &host, snapshot, &stats, times)
-    };
+    let accepts_from = port::accepts_from(&listeners);
+    let shard_config = shard_config(&config, &host, accepts_from, snapshot, &stats, times);
     let keeper_config = keeper_config(&config, found, secret, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
@@ -422,6 +420,7 @@ fn explained(fault: SourceFault, source: &Source, readable: Option<&Readable>) -
 fn shard_config(
     config: &Config,
     host: &Host,
+    accepts_from: AcceptsFrom,
     snapshot: Arc<Snapshot>,
     stats: &Arc<Stats>,
     times: &TimeLimits,
@@ -446,7 +445,7 @@ fn shard_config(
         metrics_auth: config.metrics_auth.clone(),
         traces: config.traces,
         drain_delay_us: config.drain_delay.as_micros() as u64,
-        accepts_from: AcceptsFrom::Start,
+        accepts_from,
         stats: Arc::clone(stats),
     }
 }

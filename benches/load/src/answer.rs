@@ -30,6 +30,16 @@ impl Dedup {
             Dedup::Conflict => "conflict",
         }
     }
+
+    /// That of this name; none where no gateway says so.
+    pub(crate) fn of_name(name: &[u8]) -> Option<Self> {
+        match name {
+            b"miss" => Some(Dedup::Miss),
+            b"hit" => Some(Dedup::Hit),
+            b"conflict" => Some(Dedup::Conflict),
+            _ => None,
+        }
+    }
 }
 
 /// A whole answer.
@@ -89,7 +99,7 @@ pub fn read(bytes: &[u8]) -> Reading {
         if name.eq_ignore_ascii_case(b"content-length") {
             body_bytes = number(value);
         } else if name.eq_ignore_ascii_case(b"flk-dedup") {
-            answer.dedup = dedup(value);
+            answer.dedup = Dedup::of_name(value).unwrap_or(Dedup::Absent);
         } else if name.eq_ignore_ascii_case(b"connection") {
             answer.closes = value.eq_ignore_ascii_case(b"close");
         }
@@ -116,15 +126,6 @@ fn number(text: &[u8]) -> Option<usize> {
     let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(text).ok().filter(|_| is_number)?;
     text.parse().ok()
-}
-
-fn dedup(value: &[u8]) -> Dedup {
-    match value {
-        b"miss" => Dedup::Miss,
-        b"hit" => Dedup::Hit,
-        b"conflict" => Dedup::Conflict,
-        _ => Dedup::Absent,
-    }
 }
 
 #[cfg(test)]

@@ -77,9 +77,7 @@ pub struct CpuTime {
 impl CpuTime {
     /// What process `id` has used since its start, from `/proc/ID/stat` (in steps of a clock tick, usually 10 ms).
     pub fn of_process(id: u32) -> io::Result<Self> {
-        let text = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        parse_stat(&text, rustix::param::clock_ticks_per_second())
-            .ok_or_else(|| io::Error::other(format!("/proc/{id}/stat has an unknown form: {text}")))
+        Ok(Stat::of_process(id)?.own)
     }
 
     /// What was used between an earlier reading and this one.
@@ -96,6 +94,37 @@ impl CpuTime {
     }
 }
 
+impl std::ops::Add for CpuTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            user: self.user + other.user,
+            system: self.system + other.system,
+        }
+    }
+}
+
+/// What `/proc/ID/stat` says of a process, as far as it matters here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// The process that started it, or took it over.
+    pub parent: u32,
+    /// What it has used itself.
+    pub own: CpuTime,
+    /// What its children have used that ended and were waited for.
+    pub of_children: CpuTime,
+}
+
+impl Stat {
+    /// That of process `id`.
+    pub fn of_process(id: u32) -> io::Result<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        parse_stat(&text, rustix::param::clock_ticks_per_second())
+            .ok_or_else(|| io::Error::other(format!("/proc/{id}/stat has an unknown form: {text}")))
+    }
+}
+
 /// Time that a CPU spent on anything but idling since the machine started, from `/proc/stat`.
 pub fn busy_of_cpu(cpu: usize) -> io::Result<Duration> {
     let text = std::fs::read_to_string("/proc/stat")?;
@@ -104,16 +133,23 @@ pub fn busy_of_cpu(cpu: usize) -> io::Result<Duration> {
 }
 
 /// The name in parentheses may hold spaces, so fields are counted behind the last `)`.
-fn parse_stat(text: &str, ticks_per_second: u64) -> Option<CpuTime> {
-    let mut fields = text
-        .get(text.rfind(')')? + 1..)?
-        .split_ascii_whitespace()
-        .skip(11);
-    let user = fields.next()?.parse().ok()?;
-    let system = fields.next()?.parse().ok()?;
-    Some(CpuTime {
-        user: ticks(user, ticks_per_second),
-        system: ticks(system, ticks_per_second),
+fn parse_stat(text: &str, ticks_per_second: u64) -> Option<Stat> {
+    let rest = text.get(text.rfind(')')? + 1..)?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let time = |at: usize| {
+        let count = fields.get(at)?.parse().ok()?;
+        Some(ticks(count, ticks_per_second))
+    };
+    let times = |user: usize, system: usize| {
+        Some(CpuTime {
+            user: time(user)?,
+            system: time(system)?,
+        })
+    };
+    Some(Stat {
+        parent: fields.get(1)?.parse().ok()?,
+        own: times(11, 12)?,
+        of_children: times(13, 14)?,
     })
 }
 
@@ -142,10 +178,15 @@ mod tests {
 
     #[test]
     fn times_are_read_behind_a_name_with_spaces_and_parentheses() {
-        let text = "7 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 150 250 0 0 20 0 1 0";
-        let expected = CpuTime {
-            user: Duration::from_millis(1500),
-            system: Duration::from_millis(2500),
+        let text = "7 (a (b) c) S 3 2 3 4 5 6 7 8 9 10 150 250 5 6 20 0 1 0";
+        let time = |user, system| CpuTime {
+            user: Duration::from_millis(user),
+            system: Duration::from_millis(system),
+        };
+        let expected = Stat {
+            parent: 3,
+            own: time(1500, 2500),
+            of_children: time(50, 60),
         };
         assert_eq!(parse_stat(text, 100), Some(expected));
     }

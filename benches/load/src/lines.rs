@@ -61,12 +61,7 @@ fn line(text: &str) -> Option<Line> {
     let (number, rest) = rest.split_once(r#","status":"#)?;
     let (status, rest) = rest.split_at_checked(3)?;
     let dedup = match rest.strip_prefix(r#","dedup":""#) {
-        Some(rest) => match rest.split_once('"')?.0 {
-            "miss" => Dedup::Miss,
-            "hit" => Dedup::Hit,
-            "conflict" => Dedup::Conflict,
-            _ => return None,
-        },
+        Some(rest) => Dedup::of_name(rest.split_once('"')?.0.as_bytes())?,
         None => Dedup::Absent,
     };
     Some(Line {

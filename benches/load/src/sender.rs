@@ -412,11 +412,10 @@ impl<'a> Sender<'a> {
         let now = Instant::now();
         loop {
             let wire = &mut self.wires[index];
-            let Reading::Whole(answer) = wire.answer() else {
-                if wire.answer() == Reading::Foreign {
-                    self.lose(index, now, Loss::Foreign);
-                }
-                return;
+            let answer = match wire.answer() {
+                Reading::Whole(answer) => answer,
+                Reading::Partial => return,
+                Reading::Foreign => return self.lose(index, now, Loss::Foreign),
             };
             let records = wire.under_way.front().map_or(0, |it| it.records.count());
             let is_batch = self.setup.travel.is_batch();

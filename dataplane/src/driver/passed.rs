@@ -81,12 +81,10 @@ impl Passed {
     /// The environment promises what is not there.
     pub fn take() -> Result<Passed, PassedError> {
         static TAKEN: AtomicBool = AtomicBool::new(false);
-        let env = |name: &str| std::env::var(name).unwrap_or_default();
-        let is_for_us = env("LISTEN_PID").parse() == Ok(std::process::id());
-        if !is_for_us || TAKEN.swap(true, Ordering::Relaxed) {
+        if !are_for_us() || TAKEN.swap(true, Ordering::Relaxed) {
             return Ok(Passed::default());
         }
-        let count = count_of(&env("LISTEN_FDS"))?;
+        let count = count_of(&variable("LISTEN_FDS"))?;
         let descriptors = FIRST..FIRST + RawFd::from(count);
         descriptors
             .map(take_one)
@@ -96,9 +94,7 @@ impl Passed {
 
     /// Whether the environment has sockets that are for another process; they are not taken.
     pub fn are_for_another() -> bool {
-        let set = |name: &str| std::env::var(name).is_ok_and(|it| !it.is_empty());
-        let own = std::process::id().to_string();
-        set("LISTEN_FDS") && std::env::var("LISTEN_PID").ok().as_deref() != Some(&own)
+        !variable("LISTEN_FDS").is_empty() && !are_for_us()
     }
 
     /// How many there are.
@@ -132,6 +128,15 @@ impl Passed {
         }
         Ok(sockets.into_iter().map(Listener::that_stays).collect())
     }
+}
+
+/// Its value; empty where it is not set.
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+fn are_for_us() -> bool {
+    variable("LISTEN_PID").parse() == Ok(std::process::id())
 }
 
 fn count_of(text: &str) -> Result<u16, PassedError> {
