@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::answer::{self, Reading};
 use crate::client::SILENCE_S_MAX;
 use crate::lines;
 use crate::measured::Measured;
-use crate::message;
 use crate::stock::{Request, Stock};
 
 /// Connections that send batches.
@@ -118,10 +118,12 @@ impl Connection {
     fn take(&mut self, measured: &mut Measured) -> io::Result<()> {
         self.answer.clear();
         let mut input = [0; 64 * 1024];
-        let end = loop {
-            // The head comes first, and says how long the rest is: looked for once, behind large reads, it costs little.
-            if let Some(end) = message::end(&self.answer) {
-                break end;
+        let answer = loop {
+            // Its head says how long it is: behind large reads, looking again costs little.
+            match answer::read(&self.answer) {
+                Reading::Whole(answer) => break answer,
+                Reading::Partial => {}
+                Reading::Foreign => return Err(self.refused()),
             }
             match self.stream.read(&mut input)? {
                 0 => return Err(io::Error::other("a connection ended before its answer")),
@@ -129,12 +131,10 @@ impl Connection {
             }
         };
         let took = self.sent_at.elapsed();
-        if message::status(&self.answer) != Some(200) || end != self.answer.len() {
-            let text = String::from_utf8_lossy(&self.answer[..self.answer.len().min(300)]);
-            return Err(io::Error::other(format!("a batch was answered: {text}")));
+        if answer.status != 200 || answer.end != self.answer.len() {
+            return Err(self.refused());
         }
-        let head = memchr::memmem::find(&self.answer, b"\r\n\r\n").map_or(end, |it| it + 4);
-        let lines = lines::read(&self.answer[head..]);
+        let lines = lines::read(&self.answer[answer.body..]);
         let lines =
             lines.ok_or_else(|| io::Error::other("a batch's answer has lines of no gateway"))?;
         if lines.len() != self.lines_sent {
@@ -146,5 +146,11 @@ impl Connection {
         lines.iter().for_each(|it| measured.count(it.status, took));
         self.lines_sent = 0;
         Ok(())
+    }
+
+    /// What came instead of an answer to a batch.
+    fn refused(&self) -> io::Error {
+        let text = String::from_utf8_lossy(&self.answer[..self.answer.len().min(300)]);
+        io::Error::other(format!("a batch was answered: {text}"))
     }
 }

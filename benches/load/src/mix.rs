@@ -53,8 +53,6 @@ pub struct Mix {
     pub second_key: f64,
     /// How many tenants send, all equally often.
     pub tenants_count: u16,
-    /// How many requests in a row are of one tenant: the records of a batch are.
-    pub tenant_row: u32,
 }
 
 /// Shares that cannot be.
@@ -84,7 +82,6 @@ impl Mix {
         malformed: 0.0,
         second_key: 0.0,
         tenants_count: 1,
-        tenant_row: 1,
     };
 
     /// Checks that shares are at most all.
@@ -113,18 +110,21 @@ pub struct Order {
 pub struct Orders {
     mix: Mix,
     rng: Rng,
+    /// How many in a row are of one tenant: the records of a request are.
+    row: u32,
     /// Of the row under way, and how many more orders it has.
     tenant: u16,
     row_left: u32,
 }
 
 impl Orders {
-    /// Those of a thread.
-    pub fn new(mix: Mix, seed: u64, thread: u64) -> Self {
+    /// Those of a thread, so many in a row of one tenant.
+    pub fn new(mix: Mix, row: u32, seed: u64, thread: u64) -> Self {
         let rng = Rng::with_seed(thread_seed(!seed, thread));
         Self {
             mix,
             rng,
+            row,
             tenant: 0,
             row_left: 0,
         }
@@ -136,7 +136,7 @@ impl Orders {
         let tenant = self.rng.u16(..self.mix.tenants_count.max(1));
         if self.row_left == 0 {
             self.tenant = tenant;
-            self.row_left = self.mix.tenant_row.max(1);
+            self.row_left = self.row;
         }
         self.row_left -= 1;
         let Mix {
@@ -170,13 +170,12 @@ mod tests {
         malformed: 0.01,
         second_key: 0.3,
         tenants_count: 10,
-        tenant_row: 1,
     };
 
     /// With 100,000 orders a share is off by half a percent of all once in a thousand seeds; the seed is one of the others.
     #[test]
     fn shares_are_those_that_were_asked_for() {
-        let mut orders = Orders::new(MIX, 42, 0);
+        let mut orders = Orders::new(MIX, 1, 42, 0);
         let drawn: Vec<Order> = (0..100_000).map(|_| orders.next_order()).collect();
         let share =
             |is: &dyn Fn(&Order) -> bool| drawn.iter().filter(|it| is(it)).count() as f64 / 1e5;
@@ -193,11 +192,7 @@ mod tests {
 
     #[test]
     fn the_records_of_a_row_are_of_one_tenant_and_rows_of_several() {
-        let mix = Mix {
-            tenant_row: 7,
-            ..MIX
-        };
-        let mut orders = Orders::new(mix, 3, 0);
+        let mut orders = Orders::new(MIX, 7, 3, 0);
         let rows: Vec<u16> = (0..1_000)
             .map(|_| {
                 let row: Vec<u16> = (0..7).map(|_| orders.next_order().tenant).collect();
@@ -223,7 +218,7 @@ mod tests {
                 Kind::BadSignature,
             ),
         ] {
-            let mut orders = Orders::new(mix, 1, 0);
+            let mut orders = Orders::new(mix, 1, 1, 0);
             assert!((0..10_000).all(|_| orders.next_order().kind == kind));
         }
     }
@@ -231,7 +226,7 @@ mod tests {
     #[test]
     fn a_seed_repeats_a_mix_and_threads_differ() {
         let drawn = |seed, thread| {
-            let mut orders = Orders::new(MIX, seed, thread);
+            let mut orders = Orders::new(MIX, 1, seed, thread);
             (0..100).map(|_| orders.next_order()).collect::<Vec<_>>()
         };
         assert_eq!(drawn(1, 0), drawn(1, 0));

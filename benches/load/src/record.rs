@@ -178,6 +178,11 @@ impl Recipe {
         recipe
     }
 
+    /// What a request carries.
+    pub fn carries(&self) -> Carries {
+        self.carries
+    }
+
     fn signature_lengths(&self) -> Vec<usize> {
         let fields = Fields {
             epoch: EPOCH_FIRST,

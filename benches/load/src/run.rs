@@ -87,11 +87,11 @@ pub enum Log {
 pub struct Second {
     /// Since the start, warm-up included.
     pub second: u64,
-    /// Requests sent.
+    /// Records sent.
     pub sent: u64,
     /// Answers.
     pub answered: u64,
-    /// Requests that were not judged or got no answer.
+    /// Records that were not judged or got no answer.
     pub errors: u64,
     /// Latencies of what is measured, in nanoseconds; 0 where nothing is.
     pub p50_ns: u64,
@@ -132,17 +132,14 @@ enum News {
 /// The records of each thread, none of them signed yet.
 pub fn supplies(plan: &Plan, recipe: &Arc<Recipe>) -> Vec<Supply> {
     let threads = plan.threads_count as u64;
-    let mix = Mix {
-        tenant_row: plan.travel.records_count(),
-        ..plan.mix
-    };
-    let supply = |thread| Supply::new(recipe.clone(), mix, plan.seed, thread, threads);
+    let sent = (plan.mix, plan.travel.records);
+    let supply = |thread| Supply::new(recipe.clone(), sent, plan.seed, thread, threads);
     (0..threads).map(supply).collect()
 }
 
 /// How many records of an open loop are due in each thread, at most; none of a closed one, whose number nothing says.
 pub fn due_counts(plan: &Plan) -> Option<Vec<u64>> {
-    let records = u64::from(plan.travel.records_count());
+    let records = u64::from(plan.travel.records);
     let count = |thread| arrivals(plan, thread).map(|it| it.count() as u64 * records);
     (0..plan.threads_count as u64).map(count).collect()
 }
@@ -152,7 +149,7 @@ fn arrivals(plan: &Plan, thread: u64) -> Option<Arrivals> {
     let threads = plan.threads_count as u64;
     match plan.pace {
         Loop::Open { mut curve, spacing } => {
-            let records = f64::from(plan.travel.records_count());
+            let records = f64::from(plan.travel.records);
             curve.ramp.from_per_second /= records;
             curve.ramp.to_per_second /= records;
             Some(Arrivals::new(curve, spacing, plan.seed, thread, threads))
@@ -196,7 +193,7 @@ pub fn run(
         let began = (Instant::now(), SystemTime::now());
         start.get_or_init(|| began.0);
         go.wait();
-        let mut result = collect(plan, began, &arriving, each_second)?;
+        let mut result = collect(plan, began.1, &arriving, each_second)?;
         if stop.load(Ordering::Relaxed) {
             let (warm_up, duration) = plan.pace.times();
             let passed = began.0.elapsed().saturating_sub(warm_up);
@@ -251,7 +248,7 @@ fn send(
 /// Adds up what threads count until the last one has ended.
 fn collect(
     plan: &Plan,
-    began: (Instant, SystemTime),
+    began: SystemTime,
     arriving: &Receiver<News>,
     mut each_second: impl FnMut(&Second, &Tally),
 ) -> io::Result<RunResult> {
@@ -287,7 +284,7 @@ fn collect(
         seconds: sum.seconds,
         threads: sum.threads.into_iter().map(|(_, used)| used).collect(),
         log: sum.log,
-        began: began.1,
+        began,
         measured: plan.pace.times().1,
     })
 }

@@ -16,6 +16,7 @@ use crate::answer::Reading;
 use crate::cpu::{CpuUse, used_by_this_thread};
 use crate::expected::Worth;
 use crate::lines::{Line, Lines};
+use crate::record::Carries;
 use crate::setup::{Pace, Setup};
 use crate::tally::{Counts, Tally, nanoseconds};
 use crate::wire::{Phase, Received, UnderWay, Wire};
@@ -206,7 +207,7 @@ impl<'a> Sender<'a> {
         while let Some(index) = self.free.pop_front() {
             let wire = &mut self.wires[index];
             wire.is_listed = false;
-            if wire.is_free(self.setup.travel.under_way_max()) {
+            if wire.is_free(self.setup.travel.pipeline as usize) {
                 return Some(index);
             }
         }
@@ -236,9 +237,8 @@ impl<'a> Sender<'a> {
             false => Phase::Measured,
         };
         let counts = counts_of(&mut self.tally, phase);
-        let count = self.setup.travel.records_count();
         let supply = &mut self.setup.supply;
-        let records = supply.next_records(count, |signed, source| {
+        let records = supply.next_records(|signed, source| {
             counts.send(signed.order().kind, source);
         });
         let wire = &mut self.wires[index];
@@ -265,7 +265,7 @@ impl<'a> Sender<'a> {
         if self.wires[index].begin(&self.poll, index, request).is_err() {
             return self.end(index);
         }
-        if self.wires[index].is_free(self.setup.travel.under_way_max()) {
+        if self.wires[index].is_free(self.setup.travel.pipeline as usize) {
             self.list_free(index);
         }
     }
@@ -292,7 +292,7 @@ impl<'a> Sender<'a> {
             return;
         }
         let warm_up = self.setup.warm_up;
-        let count = u64::from(self.setup.travel.records_count());
+        let count = u64::from(self.setup.travel.records);
         if let Pace::Open(arrivals) = &mut self.setup.pace {
             for due in arrivals {
                 if due < warm_up {
@@ -312,17 +312,14 @@ impl<'a> Sender<'a> {
             self.under_way_count -= 1;
             let unanswered = &mut counts_of(&mut self.tally, request.phase).unanswered;
             let records = request.records.count();
-            let waited = now.saturating_duration_since(request.sent);
-            let timed_out = match loss {
-                Loss::Ended | Loss::Foreign => false,
-                Loss::TimedOut => waited >= self.setup.timeout,
-                Loss::OutOfTime => true,
+            let is_late = now.saturating_duration_since(request.sent) >= self.setup.timeout;
+            let (count, timed_out) = match loss {
+                Loss::OutOfTime => (&mut unanswered.timed_out, true),
+                Loss::TimedOut if is_late => (&mut unanswered.timed_out, true),
+                Loss::TimedOut | Loss::Ended => (&mut unanswered.lost, false),
+                Loss::Foreign => (&mut unanswered.foreign, false),
             };
-            match loss {
-                _ if timed_out => unanswered.timed_out += records,
-                Loss::Foreign => unanswered.foreign += records,
-                _ => unanswered.lost += records,
-            }
+            *count += records;
             if timed_out && request.phase == Phase::Measured {
                 self.record(&request, now);
             }
@@ -418,7 +415,7 @@ impl<'a> Sender<'a> {
                 Reading::Foreign => return self.lose(index, now, Loss::Foreign),
             };
             let records = wire.under_way.front().map_or(0, |it| it.records.count());
-            let is_batch = self.setup.travel.is_batch();
+            let is_batch = self.setup.recipe.carries() == Carries::Batch;
             let lines = match is_batch && answer.status == 200 {
                 true => Lines::of_batch(wire.body(&answer), records),
                 false => Some(Lines::of_all(answer.status, answer.dedup)),

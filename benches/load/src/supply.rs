@@ -37,6 +37,8 @@ struct Answered {
 pub struct Supply {
     recipe: Arc<Recipe>,
     orders: Orders,
+    /// Of each request.
+    records: u32,
     /// The number of the next record of an order.
     number: u64,
     /// The number of the last record in place of a duplicate; they go downwards.
@@ -50,12 +52,19 @@ pub struct Supply {
 }
 
 impl Supply {
-    /// The records of thread `thread` of `threads_count`; none of them is signed yet.
-    pub fn new(recipe: Arc<Recipe>, mix: Mix, seed: u64, thread: u64, threads_count: u64) -> Self {
+    /// The records of a mix, so many in a request, of thread `thread` of `threads_count`; none of them is signed yet.
+    pub fn new(
+        recipe: Arc<Recipe>,
+        (mix, records): (Mix, u32),
+        seed: u64,
+        thread: u64,
+        threads_count: u64,
+    ) -> Self {
         let room = RECORDS_MAX / threads_count.max(1);
         Self {
             recipe,
-            orders: Orders::new(mix, seed, thread),
+            orders: Orders::new(mix, records, seed, thread),
+            records,
             number: thread * room,
             substitute: (thread + 1) * room,
             ahead: Vec::new().into_iter(),
@@ -119,7 +128,8 @@ impl Supply {
     }
 
     /// The records of the next request, and how many of them come from where.
-    pub fn next_records(&mut self, count: u32, mut from: impl FnMut(&Signed, Source)) -> Records {
+    pub fn next_records(&mut self, mut from: impl FnMut(&Signed, Source)) -> Records {
+        let count = self.records;
         let mut next = || {
             let (signed, source) = self.next_record();
             from(&signed, source);
@@ -171,12 +181,11 @@ mod tests {
         malformed: 0.1,
         second_key: 0.5,
         tenants_count: 3,
-        tenant_row: 1,
     };
 
     fn supply(thread: u64) -> Supply {
         let recipe = Arc::new(recipe(&["a", "b", "c"], 0));
-        Supply::new(recipe, MIX, 9, thread, 2)
+        Supply::new(recipe, (MIX, 1), 9, thread, 2)
     }
 
     fn bytes(signed: &Signed) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! What was counted: requests and answers by kind, status and dedup, and latencies. Each thread has one tally a second; their sum
+//! What was counted: records and their answers by kind, status and dedup, and latencies. Each thread has one tally a second; their sum
 //! is that of the run. It only counts, and judges nothing.
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).map_or(LATENCY_NS_MAX, |it| it.min(LATENCY_NS_MAX))
 }
 
-/// Requests of one kind.
+/// Records of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OfKind {
     /// Sent.
@@ -43,7 +43,7 @@ pub struct OfKind {
     pub wrong: u64,
 }
 
-/// Requests that got no answer.
+/// Records that got no answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unanswered {
     /// The connection ended before the answer.
@@ -63,20 +63,20 @@ impl Unanswered {
     }
 }
 
-/// What was counted of some requests.
+/// What was counted of some records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Of each kind, in the order of [`Kind::ALL`].
     pub kinds: [OfKind; 4],
     /// Answers by kind, status and dedup.
     pub answers: BTreeMap<(Kind, u16, Dedup), u64>,
-    /// Requests without an answer.
+    /// Records without an answer.
     pub unanswered: Unanswered,
     /// Answers as expected that came within the measurement, whatever part of the run asked for them.
     pub expected_in_time: u64,
     /// Attempts to connect that failed.
     pub unconnected: u64,
-    /// Requests that were due while all connections were busy.
+    /// Records that were due while all connections were busy.
     pub waited_for_connection: u64,
     /// Records that were signed before the run.
     pub signed_ahead: u64,
@@ -85,7 +85,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Requests sent.
+    /// Records sent.
     pub fn sent(&self) -> u64 {
         self.kinds.iter().map(|it| it.sent).sum()
     }
@@ -105,12 +105,12 @@ impl Counts {
         self.kinds.iter().map(|it| it.unjudged).sum()
     }
 
-    /// Requests that were not judged or got no answer.
+    /// Records that were not judged or got no answer.
     pub fn errors(&self) -> u64 {
         self.unjudged() + self.unanswered.sum()
     }
 
-    /// Requests that were due, sent or not.
+    /// Records that were due, sent or not.
     pub fn due(&self) -> u64 {
         self.sent() + self.unanswered.unsent
     }
@@ -133,7 +133,7 @@ impl Counts {
         sums
     }
 
-    /// Counts a request that is sent.
+    /// Counts a record that is sent.
     pub(crate) fn send(&mut self, kind: Kind, source: Source) {
         self.kinds[kind as usize].sent += 1;
         match source {
@@ -181,7 +181,7 @@ impl Counts {
 
 /// One second of one thread, or the sum of several.
 pub struct Tally {
-    /// Of requests that were due while the run warmed up.
+    /// Of records that were due while the run warmed up.
     pub warm_up: Counts,
     /// Of the others.
     pub measured: Counts,

@@ -50,6 +50,23 @@ impl Level {
         self.per_answer_us(self.store.total())
     }
 
+    /// Why its figures count for nothing: an answer of another status than this, or a lost connection.
+    pub(crate) fn wrong(&self, what: &str, status: u16) -> Option<String> {
+        let run = &self.measured;
+        let is_right = run.count_of(status) == run.answers_count && run.lost_count == 0;
+        (!is_right).then(|| {
+            let found = run.answers_text();
+            format!("{what}: {found} instead of {status} alone")
+        })
+    }
+
+    /// That it had no more records to send before its time was up.
+    pub(crate) fn ran_dry(&self, what: &str) -> Option<String> {
+        let seconds = self.measured.elapsed.as_secs_f64();
+        let text = || format!("{what}: the signed records ran out after {seconds:.1} s");
+        self.measured.ran_dry.then(text)
+    }
+
     fn per_answer_us(&self, time: Duration) -> f64 {
         time.as_secs_f64() * 1e6 / (self.measured.answers_count.max(1) as f64)
     }

@@ -122,7 +122,7 @@ fn servers(machine: Machine, options: &Options, allowed: &Affinity) -> io::Resul
     if options.only != Some(Only::Gateway) {
         let binary = options.binary("flk-bench-floor")?;
         let server = start(|| Server::floor(&binary))?;
-        report.floor = levels("floor", &server, allowed, options.floor_s)?;
+        report.floor = levels("floor", &server, allowed, options.third_s)?;
         server.stop();
     }
     if options.only != Some(Only::Floor) {

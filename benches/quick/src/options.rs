@@ -11,7 +11,7 @@ pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goa
     --record    also write profiles/records/<machine>/<date>-<commit>-<what>/result.md\n  \
     --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
     --work-dir  where the log and the flush test lie (default: target/bench-quick)\n  \
-    --seconds   per level of the gateway, and per rate (15); the floor takes a third of it\n  \
+    --seconds   per level of the gateway, and per rate (15); the floor, the goals and peers take a third of it\n  \
     --rounds    of two tenants (201), of three times a quarter of a second; of sealing (3), of twice --seconds; of the store, the goals and peers (3)\n  \
     --requests  of a rotation (1000000)\n  \
     --keys      numbers of sealed ids of the store, such as \"1e6 1e7 1e8\" (1e6); 76 bytes of disk for each, and 4 GB\n  \
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     pub(crate) machine: Option<String>,
     pub(crate) work_dir: PathBuf,
     pub(crate) gateway_s: u64,
-    pub(crate) floor_s: u64,
+    pub(crate) third_s: u64,
     pub(crate) rounds: usize,
     pub(crate) sealing_rounds: usize,
     pub(crate) requests: usize,
@@ -58,7 +58,7 @@ impl Options {
             machine: None,
             work_dir: PathBuf::from("target/bench-quick"),
             gateway_s: 15,
-            floor_s: 5,
+            third_s: 5,
             rounds: 201,
             sealing_rounds: 3,
             requests: 1_000_000,
@@ -79,7 +79,7 @@ impl Options {
                 "--only" => options.only = Some(only(&value()?)?),
                 "--seconds" => {
                     options.gateway_s = seconds(&value()?)?;
-                    options.floor_s = options.gateway_s.div_ceil(3);
+                    options.third_s = options.gateway_s.div_ceil(3);
                 }
                 "--rounds" => {
                     options.rounds = count("--rounds", 1..=999, &value()?)?;
@@ -177,7 +177,7 @@ mod tests {
                 options.only,
                 options.record,
                 options.gateway_s,
-                options.floor_s
+                options.third_s
             ),
             (None, false, 15, 5)
         );

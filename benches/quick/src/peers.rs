@@ -16,6 +16,7 @@ use crate::level::{self, Level};
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::progress;
+use crate::report::verdict;
 
 use systems::{Promise, SYSTEMS, System};
 
@@ -111,17 +112,11 @@ impl Peers {
                 "round {round} of {rounds}, {}, {count} connections",
                 system.name
             ));
-            let seconds = options.gateway_s.div_ceil(3);
+            let seconds = options.third_s;
             let level =
                 level::measure(&running.server, count, seconds, allowed, &mut records_used)?;
-            let run = &level.measured;
-            if run.count_of(200) != run.answers_count || run.lost_count > 0 {
-                self.wrong.push(format!(
-                    "{} with {count} connections: {} instead of 200 alone",
-                    system.name,
-                    run.answers_text()
-                ));
-            }
+            let what = format!("{} with {count} connections", system.name);
+            self.wrong.extend(level.wrong(&what, 200));
             levels.push(level);
         }
         if options.check && round == 1 && system.promise != Promise::Gateway {
@@ -264,7 +259,7 @@ impl Peers {
                     )?;
                     continue;
                 };
-                let verdict = if ratio >= RATIO_MIN { "met" } else { "not met" };
+                let verdict = verdict(ratio >= RATIO_MIN);
                 let (name, rate) = (row.system.name, self.ratios(row, at).0);
                 writeln!(
                     f,
@@ -289,13 +284,10 @@ impl Peers {
         )?;
         for row in &self.rows {
             for level in row.levels.iter().flatten() {
-                let run = &level.measured;
-                if run.ran_dry {
-                    let (name, elapsed) = (row.system.name, run.elapsed.as_secs_f64());
-                    writeln!(
-                        f,
-                        "\nNote: {name}: the signed records ran out after {elapsed:.1} s"
-                    )?;
+                let count = level.measured.connections_count;
+                let what = format!("{} with {count} connections", row.system.name);
+                if let Some(note) = level.ran_dry(&what) {
+                    writeln!(f, "\nNote: {note}")?;
                 }
             }
         }

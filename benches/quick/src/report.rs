@@ -138,7 +138,7 @@ fn ratios<'a>(
     Ok(())
 }
 
-fn verdict(met: bool) -> &'static str {
+pub(crate) fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "not met" }
 }
 
@@ -157,12 +157,8 @@ fn remarks<'a>(
                 run.statuses, run.lost_count
             )?;
         }
-        if run.ran_dry {
-            writeln!(
-                f,
-                "\nNote: {at}: the signed records ran out after {:.1} s",
-                run.elapsed.as_secs_f64()
-            )?;
+        if let Some(note) = level.ran_dry(&at) {
+            writeln!(f, "\nNote: {note}")?;
         }
         if level.others_share > OTHERS_SHARE_MAX {
             writeln!(

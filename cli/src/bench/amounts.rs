@@ -9,16 +9,16 @@ const TENANTS_MAX: usize = 10_000;
 /// A rate, or one that grows or falls along a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rate {
-    /// Requests per second at the beginning.
+    /// Records per second at the beginning.
     pub(super) from: f64,
-    /// Requests per second at the end.
+    /// Records per second at the end.
     pub(super) to: f64,
 }
 
 /// Reads `500`, `10k`, `1.5M` or `1k..20k`.
 pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let wrong = || {
-        "a rate is requests per second such as 500, 10k or 1k..20k, from above 0 to 10M".to_owned()
+        "a rate is a number per second such as 500, 10k or 1k..20k, from above 0 to 10M".to_owned()
     };
     let (from, to) = text.split_once("..").unwrap_or((text, text));
     let (from, to) = (

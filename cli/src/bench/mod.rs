@@ -148,13 +148,13 @@ enum Command {
 /// What is sent.
 #[derive(Args, Debug)]
 struct MixArgs {
-    /// Share of requests that repeat an answered record
+    /// Share of records that repeat an answered one
     #[arg(long, value_name = "PERCENT", default_value = "0%", value_parser = amounts::share)]
     duplicates: f64,
-    /// Share of requests with a signature by no key
+    /// Share of records with a signature by no key
     #[arg(long, value_name = "PERCENT", default_value = "0%", value_parser = amounts::share)]
     bad_signatures: f64,
-    /// Share of requests that are no record
+    /// Share of bodies that are no record
     #[arg(long, value_name = "PERCENT", default_value = "0%", value_parser = amounts::share)]
     malformed: f64,
     /// Share of records that an Ed25519 key signs

@@ -95,7 +95,7 @@ pub(super) fn of(args: &BenchArgs) -> Result<Ready, Failure> {
         cpus,
         pace,
         travel: Travel {
-            batch: args.batch,
+            records: args.batch.unwrap_or(1),
             pipeline: args.pipeline,
         },
         mix,
@@ -121,7 +121,6 @@ fn mix(args: &BenchArgs) -> Result<Mix, Failure> {
         malformed: args.mix.malformed,
         second_key: args.mix.ed25519,
         tenants_count: u16::try_from(tenants_count).unwrap_or(u16::MAX),
-        ..Mix::NEW_ONLY
     };
     mix.checked()
         .map_err(|error| Failure::usage(error.to_string()))

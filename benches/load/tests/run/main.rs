@@ -83,11 +83,7 @@ fn a_warm_up_is_sent_and_judged_but_not_measured() {
 #[test]
 fn a_closed_loop_sends_until_its_time_is_up_and_stops_when_told() {
     let (judge, address) = judging();
-    let pace = Loop::Closed {
-        warm_up: Duration::ZERO,
-        duration: Duration::from_millis(300),
-    };
-    let outcome = run_with(&plan(address, pace), &recipe(0));
+    let outcome = run_with(&plan(address, closed(300)), &recipe(0));
     let counts = &outcome.total.measured;
     assert!(counts.answered() > 0);
     assert_eq!(counts.answered(), judge.count(200, "miss"));

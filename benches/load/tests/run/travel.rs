@@ -19,7 +19,7 @@ fn the_records_of_batches_are_counted_one_by_one() {
     let answering = judge.clone();
     let address = peer(move |body, _| Some(answering.answer_batch(body)));
     let mut plan = plan(address, open(20_000.0, 1_000));
-    plan.travel.batch = Some(10);
+    plan.travel.records = 10;
     plan.mix = Mix {
         duplicates: 0.2,
         bad_signatures: 0.1,
@@ -54,7 +54,7 @@ fn the_records_of_batches_are_counted_one_by_one() {
 fn a_batch_refused_as_a_whole_is_that_answer_for_each_of_its_records() {
     let address = peer(|_, _| Some(answer(503, "")));
     let mut plan = plan(address, open(1_000.0, 500));
-    plan.travel.batch = Some(100);
+    plan.travel.records = 100;
     let outcome = run_with(&plan, &recipe_of(Carries::Batch, &[], 0));
     let counts = &outcome.total.measured;
     assert_eq!((counts.sent(), counts.unjudged()), (500, 500));
@@ -73,7 +73,7 @@ fn lines_that_do_not_fit_their_batch_are_no_answer() {
         let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{lines}");
         let address = peer(move |_, _| Some(text.clone()));
         let mut plan = plan(address, open(20.0, 100));
-        plan.travel.batch = Some(2);
+        plan.travel.records = 2;
         let outcome = run_with(&plan, &recipe_of(Carries::Batch, &[], 0));
         let counts = &outcome.total.measured;
         let found = (counts.answered(), counts.unanswered.foreign);
@@ -150,7 +150,7 @@ fn what_stands_behind_an_answer_that_closes_is_lost_and_counted() {
 fn a_run_lasts_as_long_as_was_asked_for_although_its_last_answer_comes_earlier() {
     let address = peer(|_, _| Some(answer(503, "")));
     let mut plan = plan(address, open(1_000.0, 1_000));
-    plan.travel.batch = Some(1_000);
+    plan.travel.records = 1_000;
     let outcome = run_with(&plan, &recipe_of(Carries::Batch, &[], 0));
     assert_eq!(outcome.measured, Duration::from_secs(1));
 }
@@ -170,7 +170,6 @@ fn the_rate_counts_answers_by_when_they_come() {
         },
     );
     plan.connections_count = 1;
-    plan.timeout = Duration::from_millis(2_000);
     let total = run_with(&plan, &recipe(0)).total;
     let found = (total.warm_up.answered(), total.measured.answered());
     assert_eq!((found, total.measured.expected_in_time), ((1, 0), 1));

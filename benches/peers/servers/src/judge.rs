@@ -95,8 +95,7 @@ impl Judge {
             .iter()
             .map(|it| body.n_j.get(it).copied())
             .collect();
-        let regime = [Regime::Sticky, Regime::Mixed, Regime::NonSticky];
-        let regime = regime.into_iter().find(|it| it.as_str() == body.regime);
+        let regime = body.regime.parse::<Regime>().ok();
         match (counts, regime) {
             (Some(counts), Some(regime)) => self.judge(&body.record(&counts, regime)),
             _ => Verdict::Malformed,
@@ -160,6 +159,7 @@ impl Body<'_> {
 mod tests {
     use super::*;
     use flk_bench_load::stock::Request;
+    use flk_contract::hash::hex32;
 
     const KEY: &str = "a key of these tests, of no use elsewhere";
 
@@ -175,7 +175,7 @@ mod tests {
                 panic!("record {number} is refused");
             };
             let text = String::from_utf8(answer).unwrap();
-            let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = String::from_utf8(hex32(&id).to_vec()).unwrap();
             assert_eq!(hex.as_bytes(), request.pcs_id());
             assert_eq!(status, 200);
             assert!(

@@ -1,4 +1,4 @@
-//! What was asked for on the command line, and the key from the environment. It only reads.
+//! What was asked for on the command line. It only reads.
 
 use std::net::SocketAddr;
 

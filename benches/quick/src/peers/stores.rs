@@ -68,14 +68,10 @@ impl Backing {
     }
 }
 
-/// A program on the PATH, in `FLK_PEERS_PATH`, or where Debian keeps versions of PostgreSQL, the newest first.
+/// A program on the PATH, or where Debian keeps versions of PostgreSQL, the newest first.
 fn found(program: &str) -> Option<PathBuf> {
-    let paths = ["FLK_PEERS_PATH", "PATH"]
-        .into_iter()
-        .filter_map(std::env::var_os);
-    let mut directories: Vec<PathBuf> = paths
-        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
-        .collect();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

@@ -9,6 +9,8 @@ use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, StorageType};
 
+use flk_contract::hash::hex32;
+
 use super::{Record, Seen, seen};
 
 const SUBJECT: &str = "records";
@@ -38,7 +40,7 @@ impl Nats {
     }
 
     pub(crate) async fn put(&self, record: Record) -> io::Result<Seen> {
-        let id: String = record.id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = String::from_utf8_lossy(&hex32(&record.id)).into_owned();
         let message = PublishMessage::build().message_id(id).payload(record.body);
         let sent = self.0.send_publish(SUBJECT, message).await;
         let ack = sent.map_err(io::Error::other)?.await;

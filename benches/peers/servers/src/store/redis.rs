@@ -9,7 +9,7 @@ use redis::{AsyncConnectionConfig, Client};
 
 use super::{Record, Seen, seen};
 
-/// A rewrite of the append-only file may hold an answer up for longer than the client waits by itself.
+/// A sync of the append-only file, behind hundreds of others, may hold an answer up for longer than the client waits by itself.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) struct Redis(MultiplexedConnection);
