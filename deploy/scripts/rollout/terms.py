@@ -17,6 +17,17 @@ class Failed(Exception):
     """A program or a balancer did not do what it was told."""
 
 
+class Interrupted(Exception):
+    """A signal that asks for an end."""
+
+
+def described(error):
+    """What an error says. One that nobody foresaw says little without its kind."""
+    if isinstance(error, (Refused, Failed, Interrupted, OSError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 def other(colour):
     return COLOURS[1 - COLOURS.index(colour)]
 
