@@ -1,4 +1,4 @@
-"""Words that all parts use: the two colours, amounts as they are typed, and the ways in which a roll-out ends. It does nothing."""
+"""Words that all parts use: the two colours, addresses, amounts as they are typed, and the ways in which a roll-out ends. It does nothing."""
 
 import re
 from datetime import timedelta
@@ -30,6 +30,11 @@ def described(error):
 
 def other(colour):
     return COLOURS[1 - COLOURS.index(colour)]
+
+
+def url(host, port):
+    """The address of a gateway; one of IPv6 has its brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def seconds(text):
