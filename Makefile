@@ -23,6 +23,8 @@ MINIO := $(TOOLS)/minio@$(MINIO_VERSION)
 
 # Root needs no sudo, and a container has none.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# Names of packages follow.
+APT_INSTALL = $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
 
 # Doubles that `make test` compares with CPython; `make numbers` takes more than a million.
 TEST_NUMBERS ?= 5000
@@ -45,11 +47,10 @@ APT_NEEDED := $(strip \
 	$(if $(shell python3 -c 'import ensurepip, venv' 2>/dev/null && echo yes),,python3-venv))
 
 .PHONY: setup
-setup: ## install missing Debian packages (the only step that needs root)
+setup: ## install missing Debian packages, by sudo; targets that need more of them do so too
 	@command -v $(CARGO) > /dev/null || { echo "setup: no cargo: install Rust (https://rustup.rs), then run this again" >&2; exit 1; }
 ifneq ($(APT_NEEDED),)
-	$(SUDO) apt-get update -q
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(APT_NEEDED)
+	$(APT_INSTALL) $(APT_NEEDED)
 else
 	@echo "setup: nothing is missing"
 endif

@@ -1,4 +1,5 @@
-"""Gateways behind a real balancer, and senders before it. It starts, stops and counts; it judges nothing."""
+"""Gateways behind a real balancer, and senders before it. It starts, stops and counts; it judges only whether every record
+was accepted."""
 
 import asyncio
 import http.server
@@ -11,8 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import chart
@@ -39,17 +38,6 @@ def wait(what, holds, seconds=60):
             raise AssertionError(f"{what} did not come in {seconds} s")
         time.sleep(0.05)
     return found
-
-
-def get(url):
-    """Status and text of a page; 0 where nothing answers."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, ""
-    except OSError:
-        return 0, ""
 
 
 class Gateways:
@@ -80,7 +68,7 @@ class Gateways:
             return process.wait(timeout=60)
 
     def ready(self, name):
-        return get(f"http://127.0.0.1:{self.ports[name]}/readyz")[0] == 200
+        return pod.get(f"http://127.0.0.1:{self.ports[name]}/readyz")[0] == 200
 
     def up(self):
         for name in self.ports:
@@ -89,7 +77,7 @@ class Gateways:
             wait(f"{name} ready", lambda name=name: self.ready(name))
 
     def metric(self, name, metric):
-        found = re.search(rf"^{metric} (\d+)", get(f"http://127.0.0.1:{self.ports[name]}/metrics")[1], re.M)
+        found = re.search(rf"^{metric} (\d+)", pod.get(f"http://127.0.0.1:{self.ports[name]}/metrics")[1], re.M)
         return int(found[1])
 
     def end(self):
@@ -99,42 +87,18 @@ class Gateways:
         self.running.clear()
 
 
-class Installer:
-    """What --deploy talks to: it puts a release on a colour."""
+class Served:
+    """A server on a port of loopback, until its end. `answer` gets the path and the body of a request, and gives status and text."""
 
-    def __init__(self, gateways):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                _, colour, release = self.path.split("/")
-                known = release in gateways.releases
-                if known:
-                    gateways.start(colour, release)
-                self.send_response(204 if known else 404)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.command = f"curl -fsS -X POST http://127.0.0.1:{self.server.server_port}/$FLK_COLOUR/$FLK_RELEASE"
-
-    def end(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class SlowWay:
-    """A way to a gateway on which each page takes so long."""
-
-    def __init__(self, port, delay_s):
+    def __init__(self, answer):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                time.sleep(delay_s)
-                status, text = get(f"http://127.0.0.1:{port}{self.path}")
+                status, text = answer(self.path, self.rfile.read(int(self.headers.get("Content-Length", 0))))
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(text.encode())
+
+            do_POST = do_GET
 
             def log_message(self, *_):
                 pass
@@ -146,6 +110,32 @@ class SlowWay:
     def end(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Installer(Served):
+    """What --deploy talks to: it puts a release on a colour."""
+
+    def __init__(self, gateways):
+        def put(path, _):
+            _, colour, release = path.split("/")
+            if release not in gateways.releases:
+                return 404, ""
+            gateways.start(colour, release)
+            return 204, ""
+
+        super().__init__(put)
+        self.command = f"curl -fsS -X POST {self.url}/$FLK_COLOUR/$FLK_RELEASE"
+
+
+class SlowWay(Served):
+    """A way to a gateway on which each page takes so long."""
+
+    def __init__(self, port, delay_s):
+        def late(path, _):
+            time.sleep(delay_s)
+            return pod.get(f"http://127.0.0.1:{port}{path}")
+
+        super().__init__(late)
 
 
 class Haproxy:
@@ -261,6 +251,14 @@ class Senders(threading.Thread):
         self.stopping = True
         self.join(timeout=60)
         assert not self.is_alive(), "senders do not end"
+
+
+def all_accepted(case, senders):
+    """Ends senders: each record was answered 200, always with the same bytes."""
+    senders.stop()
+    case.assertEqual(senders.wrong[:5], [])
+    case.assertEqual(set(senders.answers), {200})
+    case.assertEqual([it for it in senders.outcomes.values() if len(it) != 1], [])
 
 
 def records(count=4000):

@@ -30,8 +30,7 @@ class Selected(unittest.TestCase):
     def setUpClass(cls):
         cls.records = balanced.records()
         cls.cluster = cluster.shared()
-        cls.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        cls.cluster.wait("service account", lambda: cls.cluster.exists(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"))
+        cls.cluster.namespace(NAMESPACE)
         cls.cluster.create(pod_of("blue"), pod_of("green"), namespace=NAMESPACE)
 
     def setUp(self):

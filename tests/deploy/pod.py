@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -49,6 +50,20 @@ def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def get(url, user=None):
+    """Status and text of a page, of errors the status alone; 0 where nothing answers."""
+    request = urllib.request.Request(url)
+    if user:
+        request.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except OSError:
+        return 0, ""
 
 
 class Pod:
@@ -144,17 +159,8 @@ class Pod:
         return "\n".join(it.read_text() for it in sorted(self.root.glob("*.log")))
 
     def get(self, path, user=None):
-        """Status and text of a page of the gateway; 0 where it does not answer."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
-        if user:
-            request.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, ""
-        except OSError:
-            return 0, ""
+        """Status and text of a page of the gateway."""
+        return get(f"http://127.0.0.1:{self.port}{path}", user)
 
     def submit(self, key, events="sample.csv"):
         """Builds, signs and sends a record; the line of its answer."""

@@ -35,14 +35,22 @@ class Units(unittest.TestCase):
             shutil.copy(SYSTEMD / name, of_gateway)
         return [str(Path(directory, name)) for name in UNITS]
 
+    def verify(self, directory, *units):
+        """What a service manager says of units below a directory."""
+        return run("systemd-analyze", "verify", *units, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"})
+
+    def taken(self, directory, *units):
+        """It has nothing against ours."""
+        ran = self.verify(directory, *units)
+        ours = [line for line in ran.stderr.splitlines() if "flk-" in line]
+        self.assertEqual((ran.returncode, ours), (0, []), ran.stderr)
+
     def test_a_service_manager_takes_them_with_each_drop_in(self):
         for drop_ins in ((), ("cores.conf",), ("portable.conf",), ("cores.conf", "portable.conf", "kept-port.conf")):
             with tempfile.TemporaryDirectory() as directory:
                 units = self.installed(directory, *drop_ins)
                 shutil.copy(SYSTEMD / SOCKET, directory)
-                ran = run("systemd-analyze", "verify", *units, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"})
-                ours = [line for line in ran.stderr.splitlines() if "flk-" in line]
-                self.assertEqual((ran.returncode, ours), (0, []), ran.stderr)
+                self.taken(directory, *units)
 
     def test_the_port_can_be_a_unit_with_one_queue_or_one_of_each_shard(self):
         text = (SYSTEMD / SOCKET).read_text()
@@ -52,17 +60,14 @@ class Units(unittest.TestCase):
             with tempfile.TemporaryDirectory() as directory:
                 units = self.installed(directory)
                 Path(directory, SOCKET).write_text(each)
-                environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"}
-                ran = run("systemd-analyze", "verify", *units, str(Path(directory, SOCKET)), env=environment)
-                ours = [line for line in ran.stderr.splitlines() if "flk-" in line]
-                self.assertEqual((ran.returncode, ours), (0, []), ran.stderr)
+                self.taken(directory, *units, str(Path(directory, SOCKET)))
 
     def test_a_drop_in_with_a_wrong_line_is_found(self):
         with tempfile.TemporaryDirectory() as directory:
             units = self.installed(directory, "cores.conf")
             drop_in = Path(directory, f"{UNITS[0]}.d/cores.conf")
             drop_in.write_text(drop_in.read_text().replace("2-5", "a few"))
-            ran = run("systemd-analyze", "verify", *units, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"})
+            ran = self.verify(directory, *units)
             self.assertIn("CPU affinity", ran.stderr)
 
     def test_they_are_exposed_to_little(self):

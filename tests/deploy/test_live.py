@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import tempfile
-import time
 import unittest
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -42,11 +42,11 @@ class Live(unittest.TestCase):
         cls.addClassCleanup(cls.prometheus.wait)
         cls.addClassCleanup(cls.prometheus.kill)
         # some records between the first scrape and the last one, so that rates and quantiles are of something
-        cls.wait(lambda: len(cls.ask("up == 1") or []) == 2, "targets")
+        cls.pod.wait("targets", lambda: len(cls.ask("up == 1") or []) == 2)
         sent = subprocess.run([pod.BIN / "flk", "bench", f"http://127.0.0.1:{cls.pod.port}", "--rate=50", "--duration=6s", "--warm-up=0s", "--connections=4",
                                "--duplicates=40%", "--bad-signatures=5%", "--quiet"], env={"PCS_HMAC_KEY": pod.KEY}, capture_output=True, text=True)
         assert sent.returncode == 0, sent.stdout + sent.stderr
-        cls.wait(lambda: cls.ask("job:flk_dedup_hits:ratio_stddev7d") and (cls.ask("flk_ingest_total") or [0])[0] >= 300, "what was sent")
+        cls.pod.wait("what was sent", lambda: cls.ask("job:flk_dedup_hits:ratio_stddev7d") and (cls.ask("flk_ingest_total") or [0])[0] >= 300)
 
     @classmethod
     def configure(cls, directory, admin):
@@ -76,14 +76,6 @@ class Live(unittest.TestCase):
         except OSError:
             return None
         return [float(it["value"][1]) for it in said["data"]["result"]]
-
-    @classmethod
-    def wait(cls, holds, what):
-        deadline = time.monotonic() + 60
-        while not holds():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{what} never came: {cls.pod.logs()[-2000:]}")
-            time.sleep(0.1)
 
     def test_every_panel_has_data(self):
         asked = 0

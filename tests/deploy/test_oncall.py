@@ -1,10 +1,8 @@
 """The example configuration of Alertmanager, read by amtool and by a real Alertmanager: who is told of which alert."""
 
-import http.server
 import json
 import subprocess
 import tempfile
-import threading
 import unittest
 from pathlib import Path
 
@@ -53,30 +51,21 @@ class Told(unittest.TestCase):
     """A real Alertmanager, whose pager and channel are this test."""
 
     def setUp(self):
-        told = self.told = []
+        self.told = []
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                told.append((self.path, json.loads(body)))
-                self.send_response(202 if self.path == "/pager" else 200)
-                self.end_headers()
-                self.wfile.write(b"{}")
+        def tell(path, body):
+            self.told.append((path, json.loads(body)))
+            return 202 if path == "/pager" else 200, "{}"
 
-            def log_message(self, *_):
-                pass
-
-        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server = balanced.Served(tell)
+        self.addCleanup(server.end)
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         root = Path(directory.name)
         (root / "pagerduty.key").write_text("0" * 32)
-        (root / "slack.url").write_text(f"http://127.0.0.1:{server.server_port}/chat")
+        (root / "slack.url").write_text(f"{server.url}/chat")
         text = CONFIG.read_text().replace("/etc/prometheus/", f"{root}/")
-        text = text.replace("global:\n", f"global:\n  pagerduty_url: http://127.0.0.1:{server.server_port}/pager\n")
+        text = text.replace("global:\n", f"global:\n  pagerduty_url: {server.url}/pager\n")
         for wait_s in ("30s", "10s", "5m"):
             text = text.replace(f"group_wait: {wait_s}", "group_wait: 0s")
         (root / "alertmanager.yml").write_text(text)
@@ -87,7 +76,7 @@ class Told(unittest.TestCase):
                  f"--web.listen-address={self.url.removeprefix('http://')}", "--cluster.listen-address="], stdout=log, stderr=log)
         self.addCleanup(self.process.wait)
         self.addCleanup(self.process.kill)
-        balanced.wait("Alertmanager", lambda: balanced.get(f"{self.url}/-/ready")[0] == 200)
+        balanced.wait("Alertmanager", lambda: pod.get(f"{self.url}/-/ready")[0] == 200)
 
     def fire(self, name, **labels):
         [rule] = [it for it in rules.alerts() if it["alert"] == name]

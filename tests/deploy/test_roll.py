@@ -1,6 +1,8 @@
 """blue-green, canary and rollback with two real gateways behind a real haproxy, under load. Bad releases are builds with planted faults,
 or settings that an operator can get wrong."""
 
+import contextlib
+import io
 import json
 import re
 import signal
@@ -9,14 +11,19 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import balanced
 import pod
 from balanced import Gateways, Haproxy, Installer, Scripts, Senders, end_now, wait
 
 sys.path.insert(0, str(balanced.SCRIPTS))
+from rollout import commands  # noqa: E402
 from rollout.haproxy import Haproxy as Driver  # noqa: E402
 from rollout.haproxy import weights  # noqa: E402
+from rollout.judge import Limits, Watch  # noqa: E402
+from rollout.procedure import RollOut  # noqa: E402
 
 # A disk that hangs, once some batches were written.
 PLANTED = {"program": "flk-dataplane-planted"}
@@ -65,11 +72,7 @@ class Behind(unittest.TestCase):
         wait("answers", lambda: self.senders.answers.get(200, 0) > 100)
 
     def no_errors(self):
-        """Ends the senders: each record was answered 200, always with the same bytes."""
-        self.senders.stop()
-        self.assertEqual(self.senders.wrong[:5], [])
-        self.assertEqual(set(self.senders.answers), {200})
-        self.assertEqual([it for it in self.senders.outcomes.values() if len(it) != 1], [])
+        balanced.all_accepted(self, self.senders)
 
     def ended(self, ran, code):
         self.assertEqual(ran.returncode, code, ran.stdout + ran.stderr)
@@ -241,8 +244,9 @@ class NotSwitched(Behind):
         self.haproxy.ask("set server flk/green state ready")
         self.refused(self.scripts.roll("blue-green", "better", "--backend=other"), "haproxy has no backend other")
         self.refused(self.scripts.back(), "has no roll-out of haproxy flk: --to COLOUR")
-        self.scripts.audit.write_text('{"balancer": "haproxy flk", "event": "promo')
-        self.refused(roll(), "line 1, is no JSON")
+        for line in ('{"balancer": "haproxy flk", "event": "promo', "{}\n", "7\n"):
+            self.scripts.audit.write_text(line)
+            self.refused(roll(), "line 1, is no JSON")
         promoted = {"balancer": "haproxy flk", "event": "promoted", "live": "green", "serves": "old", "time": "2026-01-01T00:00:00Z"}
         self.scripts.audit.write_text(json.dumps(promoted) + "\n")
         self.refused(roll(), "haproxy flk gives all traffic to blue, .* says green")
@@ -252,6 +256,13 @@ class NotSwitched(Behind):
         self.refused(self.scripts.back("--to=green"), "green cannot take the traffic")
         self.haproxy.end()
         self.refused(roll(), "haproxy does not answer")
+
+    def test_a_way_back_that_cannot_be_kept_is_written_down(self):
+        self.scripts.target[1] = f"--server-state-file={self.root}/none/flk.state"
+        self.ended(self.scripts.back("--to=green"), 4)
+        last = self.scripts.lines()[-1]
+        self.assertEqual((last["event"], last["from"]), ("stuck", "green"))
+        self.assertRegex(last["reason"], "^the test says so; and the switch to green failed: .*none/flk.state")
 
     def test_a_roll_out_that_was_killed_is_gone_on_with_or_ended(self):
         self.send()
@@ -276,6 +287,60 @@ class NotSwitched(Behind):
         self.assertEqual((last["live"], last["serves"]), ("green", "better"))
         self.assertEqual(self.haproxy.weights(), {"blue": 0, "green": 100})
         self.no_errors()
+
+
+class Unforeseen(unittest.TestCase):
+    """Faults that nothing was written for. Python's own exit code of them, 1, would say that the old release has all traffic."""
+
+    LIMITS = Limits(errors=0, p95_s=1, escalations=0, requests_min=1, every_s=0, timeout_s=1)
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.path = Path(directory.name, "rollout.jsonl")
+        # the tests go on to hear signals
+        patched = mock.patch("signal.signal")
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def rolled(self, **faulty):
+        """The exit code of a roll-out by a driver of which some parts are faulty, and its last event."""
+        driver = mock.Mock(splits=True, **{"shares.return_value": {"blue": 100, "green": 0}, "urls.return_value": [], "errors.return_value": None})
+        driver.name = "driver"
+        driver.configure_mock(**{f"{name}.side_effect": how for name, how in faulty.items()})
+        options = SimpleNamespace(
+            audit=self.path, driver=driver, url={}, release="r", deploy="true", smoke=["true"], steps=[(100, 0)], resume=False, health_tries=1,
+            health_every=0, limits=self.LIMITS)
+
+        def act(audit):
+            with audit.file:
+                return RollOut(driver, audit, options).run()
+
+        with mock.patch("rollout.procedure.wait_ready", return_value=""), contextlib.redirect_stderr(io.StringIO()):
+            code = commands.run(act, options, "blue-green")
+        lines = self.path.read_text().splitlines()
+        return code, json.loads(lines[-1]) if lines else {}
+
+    def test_before_traffic_nothing_is_switched(self):
+        code, last = self.rolled(urls=LookupError)
+        self.assertEqual((code, last["event"], last["reason"]), (1, "not_switched", "interrupted: LookupError"))
+
+    def test_under_traffic_it_goes_back(self):
+        code, last = self.rolled(share=[ArithmeticError, None])
+        self.assertEqual((code, last["event"], last["live"], last["reason"]), (1, "rolled_back", "blue", "interrupted: ArithmeticError"))
+
+    def test_on_the_way_back_it_is_stuck(self):
+        code, last = self.rolled(share=ArithmeticError("twice"))
+        self.assertEqual((code, last["event"]), (4, "stuck"))
+        self.assertIn("the way back failed: ArithmeticError: twice", last["reason"])
+
+    def test_anywhere_else_it_may_be_stuck(self):
+        self.assertEqual(self.rolled(shares=ArithmeticError("of nobody")), (4, {}))
+
+    def test_a_release_whose_gateways_are_gone_does_badly(self):
+        driver = SimpleNamespace(errors=lambda colour: None)
+        watch = Watch(driver, "green", [], self.LIMITS, 0)
+        self.assertEqual([watch.look(), watch.look()], ["", "green has no address, 2 times in turn"])
 
 
 class Typed(unittest.TestCase):

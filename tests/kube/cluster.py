@@ -15,7 +15,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import chart
 from pod import free_port
 
 TOOLS = Path(os.environ.get("FLK_KUBE", "/nonexistent"))
@@ -139,6 +138,11 @@ class Cluster:
         options = ["--validate=strict", *(["-n", namespace] if namespace else []), *(["--dry-run=server"] if dry else [])]
         listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         return self.kubectl("create", *options, "-f", "-", given=listed, check=check)
+
+    def namespace(self, name, labels=None):
+        """Makes a namespace, and waits until pods can be made in it."""
+        self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
+        self.wait("service account", lambda: self.exists(f"/api/v1/namespaces/{name}/serviceaccounts/default"))
 
     def history(self, namespace, since):
         """Everything that happened to pods of a namespace from a version on, as (what, pod) pairs in order."""

@@ -18,8 +18,8 @@ class Release:
         self.cluster = cluster.shared()
         self.namespace = namespace
         labels = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
-        self.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}, *cluster.volumes(namespace))
-        self.cluster.wait("service account", lambda: self.cluster.exists(f"/api/v1/namespaces/{namespace}/serviceaccounts/default"))
+        self.cluster.create(*cluster.volumes(namespace))
+        self.cluster.namespace(namespace, labels)
 
     def path(self, kind, name="", group=""):
         """Where the API has objects of a kind in this namespace."""

@@ -31,8 +31,7 @@ class Policy(unittest.TestCase):
         cls.cluster = cls.release.cluster
         cls.release.install("--set", "control.tokensSecret=flk-admin-tokens")
         for namespace, pods in cls.OTHERS.items():
-            cls.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-            cls.cluster.wait("service account", lambda: cls.cluster.exists(f"/api/v1/namespaces/{namespace}/serviceaccounts/default"))
+            cls.cluster.namespace(namespace)
             cls.cluster.create(*({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": cluster.PAUSE}
                                  for name, labels in pods.items()), namespace=namespace)
         cls.cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "neighbour"}, "spec": cluster.PAUSE}, namespace="network")

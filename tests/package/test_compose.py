@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import tempfile
 import time
+import tomllib
 import unittest
 import urllib.error
 import urllib.parse
@@ -40,6 +41,12 @@ class Files(unittest.TestCase):
         self.assertEqual(set(self.project("compose.yml")["services"]), whole)
         self.assertEqual(set(self.project("compose.yml", "tls.yml", "uring.yml")["services"]), whole | {"caddy"})
         self.assertEqual(set(self.project("test.yml")["services"]), {"gateway", "redis"})
+
+    def test_their_image_is_the_one_of_this_version(self):
+        version = tomllib.loads((podman.ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+        found = {**self.project("compose.yml")["services"], "gateway of tests": self.project("test.yml")["services"]["gateway"]}
+        for name in ("gateway", "control", "agent", "gateway of tests"):
+            self.assertEqual(found[name]["image"], f"localhost/flk:{version}", name)
 
     def test_a_key_that_the_specification_does_not_know_is_refused(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -167,10 +174,10 @@ class Runs(unittest.TestCase):
 
     def test_records_pass_metrics_are_scraped_and_nothing_stays(self):
         it = self.stack
-        made = subprocess.run([it.compose / "secrets"], capture_output=True, text=True, env={**os.environ, "FLK": os.environ["FLK"]})
+        made = subprocess.run([it.compose / "secrets"], capture_output=True, text=True)
         self.assertEqual(made.returncode, 0, made.stderr)
         self.assertEqual(made.stdout.count("made"), 5)
-        again = subprocess.run([it.compose / "secrets"], capture_output=True, text=True, env={**os.environ, "FLK": os.environ["FLK"]})
+        again = subprocess.run([it.compose / "secrets"], capture_output=True, text=True)
         self.assertEqual((again.returncode, again.stdout), (0, ""))
 
         it.files = ["compose.yml", "tls.yml", "limits.yml"]

@@ -36,11 +36,12 @@ class Audit:
         for number, line in enumerate(self.file, 1):
             try:
                 event = json.loads(line)
-            except ValueError as error:
-                raise Refused(f"{self.path}, line {number}, is no JSON (a write that was cut?): correct or delete that line") from error
+                ours = event["balancer"] == self.balancer
+            except (ValueError, KeyError, TypeError) as error:
+                raise Refused(f"{self.path}, line {number}, is no JSON of an event (a write that was cut?): correct or delete that line") from error
             if not line.endswith("\n"):
                 raise Refused(f"{self.path}, line {number}, has no end: add one")
-            if event["balancer"] == self.balancer:
+            if ours:
                 found.append(event)
         return found
 

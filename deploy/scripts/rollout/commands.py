@@ -12,8 +12,8 @@ from rollout.audit import Audit
 from rollout.haproxy import Haproxy
 from rollout.judge import Limits
 from rollout.kubernetes import Kubernetes
-from rollout.procedure import SIGNALS, Interrupted, RollOut, rollback
-from rollout.terms import COLOURS, REFUSED, STUCK, USAGE, Failed, Refused
+from rollout.procedure import SIGNALS, RollOut, rollback
+from rollout.terms import COLOURS, REFUSED, STUCK, USAGE, Failed, Interrupted, Refused
 
 SMOKE = Path(__file__).resolve().parents[1] / "smoke"
 
@@ -99,8 +99,9 @@ def run(act, options, program):
     except Interrupted as error:
         print(f"{program}: {error}: nothing was changed", file=sys.stderr)
         return REFUSED
-    except OSError as error:
-        print(f"{program}: {error}; look where the traffic is", file=sys.stderr)
+    except Exception as error:
+        # Python's own exit code of an exception, 1, would say that the old release has all traffic
+        print(f"{program}: {terms.described(error)}; look where the traffic is", file=sys.stderr)
         return STUCK
 
 

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollout.terms import COLOURS, Failed, Refused
+from rollout.terms import COLOURS, Failed, Refused, other, url
 
 RUNNING = 2  # srv_op_state
 WEIGHT_MAX = 256
@@ -59,13 +59,12 @@ class Haproxy:
     def servers(self):
         """All servers, in the order of the configuration. What this program does not know is refused."""
         lines = self.ask(f"show servers state {self.backend}").splitlines()
-        header = next((line[2:].split() for line in lines if line.startswith("# ")), None)
-        if not header:
+        at = next((number for number, line in enumerate(lines) if line.startswith("# ")), None)
+        if at is None:
             raise Refused(f"haproxy has no backend {self.backend}: {' '.join(lines).strip()}")
         found = []
-        for line in lines[lines.index("# " + " ".join(header)) + 1 :]:
-            if not line.strip():
-                continue
+        header = lines[at].removeprefix("# ").split()
+        for line in filter(str.strip, lines[at + 1 :]):
             it = dict(zip(header, line.split()))
             colour = re.fullmatch(r"(blue|green)(-?\d+)?", it["srv_name"])
             if not colour:
@@ -98,7 +97,7 @@ class Haproxy:
         """Gives a colour so much of the traffic, and the other one the rest."""
         found = self.servers()
         count = {it: sum(server.colour == it for server in found) for it in COLOURS}
-        [rest] = [it for it in COLOURS if it != colour]
+        rest = other(colour)
         wanted = weights(percent, count[colour], count[rest])
         wanted = {colour: wanted[0], rest: wanted[1]}
         # what grows goes first, so that at no time all are 0
@@ -122,7 +121,7 @@ class Haproxy:
 
     def urls(self, colour):
         """The addresses of its gateways."""
-        return [f"http://{f'[{it.host}]' if ':' in it.host else it.host}:{it.port}" for it in self.servers() if it.colour == colour]
+        return [url(it.host, it.port) for it in self.servers() if it.colour == colour]
 
     def errors(self, colour):
         """Requests to a colour, and answers that were errors or did not come, since haproxy's start."""

@@ -61,6 +61,8 @@ class Watch:
 
     def probe(self):
         """Asks each gateway whether it is ready."""
+        if not self.urls:
+            return f"{self.colour} has no address"
         for url in self.urls:
             status, text, took_s = gateway.fetch(f"{url}/readyz", self.limits.timeout_s)
             if status != 200:

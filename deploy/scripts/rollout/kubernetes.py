@@ -4,7 +4,7 @@ it is one or the other. It changes nothing but this one label of the selector, a
 import json
 import subprocess
 
-from rollout.terms import COLOURS, Failed, Refused
+from rollout.terms import COLOURS, Failed, Refused, url
 
 
 class Kubernetes:
@@ -85,7 +85,7 @@ class Kubernetes:
         for it in self.pods(colour):
             if address := it["status"].get("podIP"):
                 ports = [port["containerPort"] for container in it["spec"]["containers"] for port in container.get("ports", []) if port.get("name") == "http"]
-                found.append(f"http://{f'[{address}]' if ':' in address else address}:{(ports or [8080])[0]}")
+                found.append(url(address, (ports or [8080])[0]))
         return found
 
     def errors(self, colour):

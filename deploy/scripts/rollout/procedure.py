@@ -9,7 +9,7 @@ import uuid
 
 from rollout import gateway
 from rollout.judge import Watch, all_ready, wait_ready
-from rollout.terms import BAD, DONE, STUCK, Failed, Refused, other, spoken
+from rollout.terms import BAD, DONE, STUCK, Failed, Refused, described, other, spoken
 
 
 # Each ends a roll-out by way of back().
@@ -20,10 +20,6 @@ def deaf():
     """What comes now is not to be ended in the middle."""
     for it in SIGNALS:
         signal.signal(it, signal.SIG_IGN)
-
-
-class Interrupted(Exception):
-    """A signal that asks for an end."""
 
 
 def settled(driver, audit):
@@ -83,8 +79,8 @@ class RollOut:
                 return DONE
             try:
                 wrong = self.prepare()
-            except (Failed, Refused, Interrupted, OSError) as error:
-                wrong = f"interrupted: {error}"
+            except Exception as error:
+                wrong = f"interrupted: {described(error)}"
             if wrong:
                 self.write("not_switched", wrong)
                 return BAD
@@ -125,8 +121,8 @@ class RollOut:
         try:
             wrong, figures = self.steps(first)
             deaf()
-        except (Failed, Refused, Interrupted, OSError, KeyError, ValueError) as error:
-            wrong, figures = f"interrupted: {error or type(error).__name__}", {}
+        except Exception as error:
+            wrong, figures = f"interrupted: {described(error)}", {}
         if not wrong:
             self.write("promoted", f"{self.options.release} has all traffic, and did well", live=self.idle, serves=self.options.release, figures=figures)
             return DONE
@@ -153,8 +149,8 @@ class RollOut:
         deaf()
         try:
             self.driver.share(self.live, 100)
-        except (Failed, Refused, OSError) as error:
-            self.write("stuck", f"{wrong}; and the way back failed: {error}. Run `rollback`, or give {self.live} all traffic by hand", figures=figures)
+        except Exception as error:
+            self.write("stuck", f"{wrong}; and the way back failed: {described(error)}. Run `rollback`, or give {self.live} all traffic by hand", figures=figures)
             return STUCK
         self.write("rolled_back", wrong, live=self.live, serves=self.before, figures=figures)
         return BAD
@@ -182,8 +178,8 @@ def rollback(driver, audit, options):
         shares = driver.shares()
         if shares[to] != 100:
             raise Failed(f"{driver.name} has {said(shares)}")
-    except (Failed, Refused) as error:
-        audit.write("stuck", f"{options.reason}; and the switch to {to} failed: {error}", **line)
+    except Exception as error:
+        audit.write("stuck", f"{options.reason}; and the switch to {to} failed: {described(error)}", **line)
         return STUCK
     audit.write("rolled_back", options.reason, live=to, serves=serves, **line)
     wrong = all_ready(driver, to, urls, options.timeout)

@@ -1,4 +1,4 @@
-"""Words that all parts use: the two colours, amounts as they are typed, and the ways in which a roll-out ends. It does nothing."""
+"""Words that all parts use: the two colours, addresses, amounts as they are typed, and the ways in which a roll-out ends. It does nothing."""
 
 import re
 from datetime import timedelta
@@ -17,8 +17,24 @@ class Failed(Exception):
     """A program or a balancer did not do what it was told."""
 
 
+class Interrupted(Exception):
+    """A signal that asks for an end."""
+
+
+def described(error):
+    """What an error says. One that nobody foresaw says little without its kind."""
+    if isinstance(error, (Refused, Failed, Interrupted, OSError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 def other(colour):
     return COLOURS[1 - COLOURS.index(colour)]
+
+
+def url(host, port):
+    """The address of a gateway; one of IPv6 has its brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def seconds(text):
