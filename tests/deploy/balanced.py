@@ -91,8 +91,12 @@ class Served:
     """A server on a port of loopback, until its end. `answer` gets the path and the body of a request, and gives status and text."""
 
     def __init__(self, answer):
+        served = self
+        self.requests = 0
+
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
+                served.requests += 1
                 status, text = answer(self.path, self.rfile.read(int(self.headers.get("Content-Length", 0))))
                 self.send_response(status)
                 self.end_headers()
@@ -105,7 +109,8 @@ class Served:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def end(self):
         self.server.shutdown()

@@ -76,6 +76,22 @@ class Restarted(unittest.TestCase):
     def test_behind_nginx_which_goes_on_with_the_next(self):
         self.restart_all(Nginx(self.root, self.gateways), "0s", lambda name: None)
 
+    def test_nginx_goes_on_with_the_next_while_one_recovers_its_log(self):
+        starting = balanced.Served(lambda path, body: (503, '{"code":"starting"}'))
+        self.addCleanup(starting.end)
+        self.gateways.up()
+        self.gateways.stop("second")
+        self.gateways.ports["second"] = starting.port
+        nginx = Nginx(self.root, self.gateways)
+        self.addCleanup(nginx.end)
+        nginx.start()
+        senders = Senders(nginx.port, balanced.records())
+        self.addCleanup(lambda: senders.is_alive() and senders.stop())
+        senders.start()
+        wait("answers", lambda: sum(senders.answers.values()) > 500)
+        balanced.all_accepted(self, senders)
+        self.assertGreater(starting.requests, 0)
+
 
 if __name__ == "__main__":
     unittest.main()
