@@ -20,6 +20,7 @@ use crate::driver::console::{Console, last_words};
 use crate::driver::core_dumps::CoreDumps;
 use crate::driver::observer::{Observed, Observer};
 use crate::driver::passed::{Passed, PassedError};
+use crate::driver::probe::DriverKind;
 use crate::driver::pulse::Pulse;
 use crate::driver::rate::Buckets;
 use crate::driver::sandbox::{self, Accessible, Readable, Sandbox, Wanted};
@@ -28,7 +29,7 @@ use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
 use crate::driver::statistics::{self, Published};
 use crate::driver::threads::{self, Configuration, Process};
-use crate::driver::{self, DriverError, Machine, clock};
+use crate::driver::{self, DriverError, Machine, ShardDriver, clock};
 use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
@@ -226,7 +227,17 @@ pub fn run(config: Config, surroundings: &Surroundings, flags: &Flags) -> ExitCo
 
 /// [`run`] inside another program.
 pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'_>) -> ExitCode {
-    match start(config, surroundings, around) {
+    run_under(|found| found, config, surroundings, around)
+}
+
+/// [`run_within`] under a driver of that program, which is told the one that this host allows.
+pub fn run_under<D: ShardDriver>(
+    driver: impl FnOnce(DriverKind) -> D,
+    config: Config,
+    surroundings: &Surroundings,
+    around: &Around<'_>,
+) -> ExitCode {
+    match start(driver, config, surroundings, around) {
         Ok(code) => {
             surroundings.console.flush();
             ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -242,7 +253,8 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
 /// Runs the gateway. The order matters where a second gateway uses the same directory or port: lock, disk, port, and only
 /// then the operators' socket and the shards. Nothing of the second one is visible before it is refused. The sandbox is
 /// entered as soon as the port is there, because it holds for threads that are started later.
-fn start(
+fn start<D: ShardDriver>(
+    driver: impl FnOnce(DriverKind) -> D,
     config: Config,
     surroundings: &Surroundings,
     around: &Around<'_>,
@@ -276,7 +288,7 @@ fn start(
     let keeper_config = keeper_config(&config, found, secret, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
-        driver: host.driver.kind,
+        driver: driver(host.driver.kind),
         cores: host.cores,
         listeners,
         directory: disk.directory,

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goals|noisy|peers|profile|rates|rotation|sealing|store] [--record] [--machine NAME] \
-    [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N] [--keys N,N,…] [--check]\n  \
+    [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N] [--keys N,N,…] [--peers systems|ablation] [--check]\n  \
     --only      measure one of the two servers, the goals, where the time of a request goes, two tenants, what people could run instead, moderate rates, a rotation of keys, what sealing costs, or the store\n  \
     --record    also write profiles/records/<machine>/<date>-<commit>-<what>/result.md\n  \
     --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
@@ -15,6 +15,7 @@ pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|goa
     --rounds    of two tenants (201), of three times a quarter of a second; of sealing (3), of twice --seconds; of the store, the goals and peers (3)\n  \
     --requests  of a rotation (1000000)\n  \
     --keys      numbers of sealed ids of the store, such as \"1e6 1e7 1e8\" (1e6); 76 bytes of disk for each, and 4 GB\n  \
+    --peers     of peers: only other systems, or only the gateway's shard under other drivers (both)\n  \
     --check     of peers: whether those that promise it sync, and keep what they acknowledged when they are killed";
 
 /// Fewer keys leave no sample in some slice; more are counted by other means.
@@ -35,6 +36,16 @@ pub(crate) enum Only {
     Store,
 }
 
+/// What the gateway is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// What people could run instead.
+    Systems,
+    /// Its own shard under other drivers.
+    Ablation,
+    Both,
+}
+
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) only: Option<Only>,
@@ -47,6 +58,7 @@ pub(crate) struct Options {
     pub(crate) sealing_rounds: usize,
     pub(crate) requests: usize,
     pub(crate) keys_counts: Vec<u64>,
+    pub(crate) compared: Compared,
     pub(crate) check: bool,
 }
 
@@ -63,6 +75,7 @@ impl Options {
             sealing_rounds: 3,
             requests: 1_000_000,
             keys_counts: vec![1_000_000],
+            compared: Compared::Both,
             check: false,
         };
         while let Some(word) = words.next() {
@@ -89,6 +102,7 @@ impl Options {
                     let allowed = 1_000..=1_000_000_000;
                     options.requests = count("--requests", allowed, &value()?)?;
                 }
+                "--peers" => options.compared = compared(&value()?)?,
                 "--keys" => options.keys_counts = keys_counts(&value()?)?,
                 _ => return Err(format!("`{word}` is not known\n{USAGE}")),
             }
@@ -123,6 +137,16 @@ fn only(text: &str) -> Result<Only, String> {
         "store" => Ok(Only::Store),
         _ => Err(format!(
             "--only takes floor, gateway, goals, noisy, peers, profile, rates, rotation, sealing or store, not `{text}`"
+        )),
+    }
+}
+
+fn compared(text: &str) -> Result<Compared, String> {
+    match text {
+        "systems" => Ok(Compared::Systems),
+        "ablation" => Ok(Compared::Ablation),
+        _ => Err(format!(
+            "--peers takes systems or ablation, not `{text}`; without it both are measured"
         )),
     }
 }
@@ -194,6 +218,16 @@ mod tests {
     }
 
     #[test]
+    fn peers_are_both_tables_unless_one_is_asked_for() {
+        let compared = |text: &str| parse(text).unwrap().compared;
+        assert_eq!(compared("--only peers"), Compared::Both);
+        assert_eq!(
+            compared("--only peers --peers ablation"),
+            Compared::Ablation
+        );
+    }
+
+    #[test]
     fn a_wrong_word_says_what_is_allowed() {
         for text in [
             "--only",
@@ -202,6 +236,7 @@ mod tests {
             "--rounds 0",
             "--keys 1e3",
             "--keys ,",
+            "--peers all",
             "--keys 20000.5",
             "--fast",
         ] {

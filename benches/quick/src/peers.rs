@@ -1,6 +1,9 @@
 //! `make bench-peers`: the gateway beside what people could run instead, in turn, with the same records from the same load. It prints
-//! one table. Before a system is measured it has to give the right answers; a store that is not installed is named, not left out.
+//! one table, and one of the gateway's own shard under other drivers. Before a system is measured it has to give the right answers; a
+//! store that is not installed is named, not left out.
 
+mod ablation;
+mod descriptors;
 mod promises;
 mod stores;
 mod systems;
@@ -14,11 +17,11 @@ use crate::device::{self, Device};
 use crate::goals::median;
 use crate::level::{self, Level};
 use crate::machine::Machine;
-use crate::options::Options;
+use crate::options::{Compared, Options};
 use crate::progress;
 use crate::report::verdict;
 
-use systems::{Promise, SYSTEMS, System};
+use systems::{ABLATION, Promise, SYSTEMS, System};
 
 /// What every system is measured at.
 const CONNECTIONS_COUNTS: [usize; 2] = [64, 256];
@@ -70,7 +73,12 @@ pub(crate) fn measure(
         checked: Vec::new(),
         wrong: Vec::new(),
     };
-    for system in &SYSTEMS {
+    let (systems, ablation): (&'static [System], &'static [System]) = match options.compared {
+        Compared::Systems => (&SYSTEMS, &[]),
+        Compared::Ablation => (&[], &ABLATION),
+        Compared::Both => (&SYSTEMS, &ABLATION),
+    };
+    for system in systems.iter().chain(ablation) {
         match system.lacks() {
             None => peers.rows.push(Row {
                 system,
@@ -170,6 +178,12 @@ impl Row {
         self.of(at, Level::cpu_us)
     }
 
+    /// The most of all rounds.
+    fn strangers_share(&self, at: usize) -> f64 {
+        let levels = self.levels[at].iter();
+        levels.map(|it| it.strangers_share).fold(0.0, f64::max)
+    }
+
     fn latency_ms(&self, at: usize, share: f64) -> f64 {
         self.of(at, |level| level.measured.latency_us(share)) / 1e3
     }
@@ -188,18 +202,13 @@ impl fmt::Display for Peers {
             "Device: {}: p50 {:.0} µs, p99 {:.0} µs, {:.0}/s\n",
             self.device.method, self.device.p50_us, self.device.p99_us, self.device.per_second
         )?;
-        writeln!(
-            f,
-            "| system | an acknowledgement means | as durable | connections | requests/s | p50 ms | p99 ms | CPU µs/req | of it the store | flk ÷ it, rate | flk ÷ it, per CPU | CPU of others |\n\
-             |---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
-        )?;
-        for row in &self.rows {
-            (0..CONNECTIONS_COUNTS.len()).try_for_each(|at| self.write_row(f, row, at))?;
+        if self.row(Promise::Gateway).is_some() {
+            self.write_systems(f)?;
         }
+        ablation::write(f, &self.rows)?;
         for line in &self.absent {
             writeln!(f, "\nNOT MEASURED: {line}")?;
         }
-        self.write_goal(f)?;
         if !self.checked.is_empty() {
             writeln!(f, "\nChecked:\n")?;
         }
@@ -211,6 +220,20 @@ impl fmt::Display for Peers {
 }
 
 impl Peers {
+    /// The table of systems, and the goal.
+    fn write_systems(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| system | an acknowledgement means | as durable | connections | requests/s | p50 ms | p99 ms | CPU µs/req | of it the store | flk ÷ it, rate | flk ÷ it, per CPU | CPU of others |\n\
+             |---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+        )?;
+        let systems = self.rows.iter();
+        for row in systems.filter(|row| row.system.promise != Promise::OwnShard) {
+            (0..CONNECTIONS_COUNTS.len()).try_for_each(|at| self.write_row(f, row, at))?;
+        }
+        self.write_goal(f)
+    }
+
     fn write_row(&self, f: &mut fmt::Formatter<'_>, row: &Row, at: usize) -> fmt::Result {
         let System {
             name,
@@ -219,7 +242,7 @@ impl Peers {
             ..
         } = row.system;
         let as_durable = match promise {
-            Promise::Gateway | Promise::Synced => "yes",
+            Promise::Gateway | Promise::OwnShard | Promise::Synced => "yes",
             Promise::Weaker => "no",
             Promise::Nothing => "-",
         };
@@ -227,8 +250,6 @@ impl Peers {
         let words = [name, means, as_durable].map(|it| if at == 0 { it } else { "" });
         let [name, means, as_durable] = words;
         let (rate, cpu) = self.ratios(row, at);
-        let levels = row.levels[at].iter();
-        let strangers = levels.map(|it| it.strangers_share).fold(0.0, f64::max);
         writeln!(
             f,
             "| {name} | {means} | {as_durable} | {} | {:.0} | {:.2} | {:.2} | {:.1} | {:.1} | {rate:.1} | {cpu:.1} | {:.0} % |",
@@ -238,7 +259,7 @@ impl Peers {
             row.latency_ms(at, 0.99),
             row.cpu_us(at),
             row.of(at, Level::store_us),
-            strangers * 100.0,
+            row.strangers_share(at) * 100.0,
         )
     }
 

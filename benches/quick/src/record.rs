@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::machine::Machine;
-use crate::options::{Only, Options};
+use crate::options::{Compared, Only, Options};
 
 /// Writes the page and returns where it lies; `flamegraph.svg` beside it, if there is one.
 pub(crate) fn write(
@@ -27,6 +27,9 @@ pub(crate) fn write(
         None | Some(Only::Floor | Only::Gateway) => ("quick", "Quick bench", "bench-quick"),
         Some(Only::Goals) => ("goals", "Goals", "goals"),
         Some(Only::Noisy) => ("noisy", "Noisy neighbour", "noisy"),
+        Some(Only::Peers) if options.compared == Compared::Ablation => {
+            ("ablation", "Ablation", "bench-ablation")
+        }
         Some(Only::Peers) => ("peers", "Peers", "bench-peers"),
         Some(Only::Profile) => ("profile", "Budget of a request", "profile"),
         Some(Only::Rates) => ("rates", "Moderate rates", "rates"),

@@ -67,6 +67,33 @@ impl Server {
         work_dir: &Path,
         text: &str,
     ) -> io::Result<Self> {
+        let mut plan = Self::plan(wal_dir, binary, work_dir, text)?;
+        if let Some(value) = std::env::var_os("FLK_DRIVER") {
+            plan = plan.with_bytes("FLK_DRIVER", value.as_encoded_bytes());
+        }
+        Self::start(&plan)
+    }
+
+    /// The gateway's shard under this driver or executor, on a log directory that outlives it. Executors read and open what the
+    /// sandbox of the gateway forbids.
+    pub(crate) fn ablation(
+        wal_dir: &WalDir,
+        binary: &Path,
+        work_dir: &Path,
+        under: &str,
+    ) -> io::Result<Self> {
+        let plan = Self::plan(wal_dir, binary, work_dir, "")?
+            .with_arguments(&[under])
+            .with("FLK_SANDBOX", "off");
+        // As many connections as the portable driver allows: an executor has a descriptor for each, too.
+        let plan = match under {
+            "uring" => plan.with("FLK_DRIVER", "uring"),
+            _ => plan.with("FLK_DRIVER", "portable"),
+        };
+        Self::start(&plan)
+    }
+
+    fn plan(wal_dir: &WalDir, binary: &Path, work_dir: &Path, text: &str) -> io::Result<Plan> {
         let file = work_dir.join("flk.toml");
         std::fs::write(&file, text)?;
         let mut plan = Plan::new(binary, &wal_dir.0)
@@ -75,12 +102,12 @@ impl Server {
             .with("LISTEN", "127.0.0.1")
             .with_bytes("FLK_CONFIG", file.as_os_str().as_encoded_bytes())
             .with("PCS_HMAC_KEY", KEY);
-        for name in ["PATH", "FLK_DRIVER", "FLK_CORES", "DEDUP_MEMORY_MAX"] {
+        for name in ["PATH", "FLK_CORES", "DEDUP_MEMORY_MAX"] {
             if let Some(value) = std::env::var_os(name) {
                 plan = plan.with_bytes(name, value.as_encoded_bytes());
             }
         }
-        Self::start(&plan)
+        Ok(plan)
     }
 
     /// A peer, with these arguments, whose records this process and its children keep.

@@ -39,6 +39,7 @@ pub mod signal;
 pub mod statistics;
 mod stop_watch;
 pub mod threads;
+pub mod turns;
 mod watchdog;
 
 pub mod links;
@@ -67,6 +68,20 @@ pub trait Machine {
         driver: &mut D,
         outbox: &mut Outbox,
     ) -> Next;
+}
+
+/// A driver as a choice: what runs a shard on the shard's own thread. Those of this crate are [`probe::DriverKind`]; a bench has
+/// others, to measure the same shard under them.
+pub trait ShardDriver: Copy + Send + 'static {
+    /// Runs the machine until it stops, the process asks for it, or the system refuses a call.
+    ///
+    /// # Errors
+    /// The driver did not start.
+    fn run<M: Machine + 'static>(
+        self,
+        setup: ShardSetup,
+        machine: M,
+    ) -> Result<Ended, DriverError>;
 }
 
 /// Sizes of a driver's memory for one shard. After the start only the bytes queued to clients grow, and the shard bounds

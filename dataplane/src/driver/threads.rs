@@ -16,7 +16,9 @@ use super::rate::Buckets;
 use super::service_manager::ServiceManager;
 use super::signal::Ends;
 use super::uring::Uring;
-use super::{DriverError, DriverLimits, Ended, Machine, ShardSetup, StageProbe, affinity, clock};
+use super::{
+    DriverError, DriverLimits, Ended, Machine, ShardDriver, ShardSetup, StageProbe, affinity, clock,
+};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
@@ -52,10 +54,19 @@ impl KeeperMachine for Keeper {
     }
 }
 
+impl ShardDriver for DriverKind {
+    fn run<M: Machine>(self, setup: ShardSetup, mut machine: M) -> Result<Ended, DriverError> {
+        match self {
+            DriverKind::Uring => Uring::new(setup).map(|mut driver| driver.run(&mut machine)),
+            DriverKind::Portable => Portable::new(setup).map(|mut driver| driver.run(&mut machine)),
+        }
+    }
+}
+
 /// What the process runs on.
-pub struct Process {
+pub struct Process<D> {
     /// The driver of all shards.
-    pub driver: DriverKind,
+    pub driver: D,
     /// One CPU per shard.
     pub cores: Vec<usize>,
     /// One listening socket per shard.
@@ -116,8 +127,8 @@ pub fn raise_open_files() -> Option<u64> {
 ///
 /// Machines are made on the threads that run them. `say` gets the keeper's notices; `probes` makes the stage probe of each
 /// shard.
-pub fn run<M: Machine, K: KeeperMachine>(
-    process: Process,
+pub fn run<M: Machine + 'static, K: KeeperMachine, D: ShardDriver>(
+    process: Process<D>,
     machine: impl Fn(ShardId) -> M + Clone + Send + 'static,
     keeper: impl FnOnce() -> K,
     say: impl FnMut(Notice),
@@ -162,7 +173,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
         events: Vec::new(),
         wake_at_us: u64::MAX,
     };
-    let kind = process.driver;
+    let driver = process.driver;
     let console = process.console;
     let mut threads = Vec::with_capacity(process.cores.len());
     let shards = links.into_iter().zip(process.listeners).zip(process.cores);
@@ -176,7 +187,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
             limits: process.limits,
         };
         let (machine, console) = (machine.clone(), console.clone());
-        threads.push(start_shard(kind, cpu, setup, machine, console)?);
+        threads.push(start_shard(driver, cpu, setup, machine, console)?);
     }
     let ended = executor.run();
     match ended {
@@ -200,8 +211,8 @@ fn operators_socket(
     Ok(socket)
 }
 
-fn start_shard<M: Machine>(
-    driver: DriverKind,
+fn start_shard<M: Machine + 'static>(
+    driver: impl ShardDriver,
     cpu: usize,
     setup: ShardSetup,
     machine: impl FnOnce(ShardId) -> M + Send + 'static,
@@ -215,14 +226,7 @@ fn start_shard<M: Machine>(
                 let reason = format!("shard {}: cannot run on CPU {cpu}: {error}", shard.0);
                 end_process(&console, shard, EX_OSERR, reason);
             }
-            let mut machine = machine(shard);
-            let ended = match driver {
-                DriverKind::Uring => Uring::new(setup).map(|mut driver| driver.run(&mut machine)),
-                DriverKind::Portable => {
-                    Portable::new(setup).map(|mut driver| driver.run(&mut machine))
-                }
-            };
-            match ended {
+            match driver.run(setup, machine(shard)) {
                 Ok(Ended::Asked) => {}
                 Ok(Ended::Stopped(stop)) => end_process(&console, shard, stop.code, stop.reason),
                 Ok(Ended::Failed(error)) | Err(error) => {

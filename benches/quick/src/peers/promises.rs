@@ -12,9 +12,11 @@ use flk_testkit::child::Signal;
 use flk_testkit::client::Response;
 use flk_testkit::process::Process;
 
+use super::descriptors;
 use super::systems::{Promise, Running, System};
 use crate::level;
 use crate::options::Options;
+use crate::scrape::WalCounters;
 use crate::server::KEY;
 use crate::tree;
 
@@ -55,8 +57,11 @@ pub(super) fn check_durability(
     allowed: &Affinity,
     mut records_used: u64,
 ) -> io::Result<String> {
-    let syncs = check_syncs(system.promise, &running, &mut records_used)?;
-    if system.promise != Promise::Synced {
+    let syncs = match system.promise {
+        Promise::OwnShard => check_log_writes(&running, &mut records_used)?,
+        promise => check_syncs(promise, &running, &mut records_used)?,
+    };
+    if matches!(system.promise, Promise::Weaker | Promise::Nothing) {
         running.stop();
         return Ok(syncs);
     }
@@ -71,8 +76,8 @@ pub(super) fn check_durability(
             "{text} instead of {CROWD_COUNT} times 200"
         )));
     }
-    let store = running.kill();
-    let running = system.start_again(options, allowed, store)?;
+    let kept = running.kill();
+    let running = system.start_again(options, allowed, kept)?;
     let mut connection = running.server.running.connect();
     for number in first..first + CROWD_COUNT as u64 {
         let request = Request::with_record("peer", KEY.as_bytes(), number);
@@ -94,7 +99,7 @@ pub(super) fn check_durability(
 fn check_syncs(promise: Promise, running: &Running, records_used: &mut u64) -> io::Result<String> {
     let roots = [
         Some(running.server.running.id()),
-        running.store.as_ref().and_then(|it| it.id()),
+        running.kept.store().and_then(|it| it.id()),
     ];
     let mut ids = Vec::new();
     for root in roots.into_iter().flatten() {
@@ -105,11 +110,7 @@ fn check_syncs(promise: Promise, running: &Running, records_used: &mut u64) -> i
         flk_testkit::skipped(&format!("bench-peers --check: {what}"));
         return Ok(what.to_owned());
     };
-    for number in *records_used..*records_used + SINGLES_COUNT {
-        let answer = post(running, KEY, number)?;
-        expect("a new record", &answer, 200, Some("miss"))?;
-    }
-    *records_used += SINGLES_COUNT;
+    send_singles(running, records_used)?;
     tracer.signal(Signal::INT);
     let said = tracer.ended(ATTACH_MAX).said;
     let syncs_count = syncs_in(&said);
@@ -123,6 +124,46 @@ fn check_syncs(promise: Promise, running: &Running, records_used: &mut u64) -> i
         ))),
         _ => Ok(text),
     }
+}
+
+/// The same where a ring writes, which no tracer sees: log writes as the shard counts them, through descriptors that do not return
+/// before the device has what was written.
+fn check_log_writes(running: &Running, records_used: &mut u64) -> io::Result<String> {
+    let server = &running.server.running;
+    let counters = || {
+        WalCounters::of(server)
+            .ok_or_else(|| io::Error::other("a gateway without counters of its log"))
+    };
+    let before = counters()?;
+    send_singles(running, records_used)?;
+    let writes_count = counters()?.since(before).syncs_count;
+    let found = descriptors::of_segments(server.id())?;
+    let text = format!(
+        "{writes_count} durable log writes for {SINGLES_COUNT} records one after the other, {} descriptors of segments with O_DSYNC",
+        found.durable_count
+    );
+    if writes_count < SINGLES_COUNT as f64 {
+        return Err(io::Error::other(format!(
+            "{text}: it answers before it syncs"
+        )));
+    }
+    if found.durable_count == 0 || found.others_count > 0 {
+        return Err(io::Error::other(format!(
+            "{text}, and {} without: the log may be written through one of them; use a file system that takes direct writes",
+            found.others_count
+        )));
+    }
+    Ok(text)
+}
+
+/// One after the other, each on a connection of its own.
+fn send_singles(running: &Running, records_used: &mut u64) -> io::Result<()> {
+    for number in *records_used..*records_used + SINGLES_COUNT {
+        let answer = post(running, KEY, number)?;
+        expect("a new record", &answer, 200, Some("miss"))?;
+    }
+    *records_used += SINGLES_COUNT;
+    Ok(())
 }
 
 /// A tracer of these processes, their threads and children; none where there is no strace, or it may not trace.

@@ -2,13 +2,13 @@
 //! belongs to it; it measures nothing.
 
 use std::io;
-use std::path::Path;
 
 use flk_bench_load::cpu::Affinity;
+use flk_dataplane::driver::probe::{Requested, choose};
 
 use super::stores::{Backing, Store};
 use crate::options::Options;
-use crate::server::Server;
+use crate::server::{Server, WalDir};
 use crate::start;
 
 /// How an acknowledgement compares with the gateway's.
@@ -16,6 +16,8 @@ use crate::start;
 pub(super) enum Promise {
     /// It is the gateway's.
     Gateway,
+    /// It is the gateway's, too: the same shard under another driver.
+    OwnShard,
     /// What is acknowledged is synced, too.
     Synced,
     /// What is acknowledged can be lost with the machine.
@@ -30,7 +32,7 @@ pub(super) struct System {
     /// What an acknowledgement means.
     pub(super) means: &'static str,
     pub(super) promise: Promise,
-    /// `--store` of the peer; the gateway has none.
+    /// `--store` of the peer, or the driver of the ablation; the gateway has none.
     kind: &'static str,
     backing: Backing,
 }
@@ -68,15 +70,45 @@ pub(super) static SYSTEMS: [System; 12] = [
     system("hyper, memory", Promise::Nothing, "memory", Backing::None, "nothing: what HTTP, JSON, signature and verdict alone take"),
 ];
 
-/// A running system. The server ends before its store.
+/// The gateway's shard under its own drivers and under executors, by one program, in the order in which they are measured. The others
+/// are held against the first.
+#[rustfmt::skip]
+pub(super) static ABLATION: [System; 4] = [
+    system("raw io_uring, the gateway's driver", Promise::OwnShard, "uring", Backing::None, ""),
+    system("epoll and a flush thread, the gateway's portable driver", Promise::OwnShard, "portable", Backing::None, ""),
+    system("compio 0.19", Promise::OwnShard, "compio", Backing::None, ""),
+    system("glommio 0.9", Promise::OwnShard, "glommio", Backing::None, ""),
+];
+
+/// A running system. The server ends before what keeps its records.
 pub(super) struct Running {
     pub(super) server: Server,
-    pub(super) store: Option<Store>,
+    pub(super) kept: Kept,
+}
+
+/// What keeps the records of a server, and outlives it.
+pub(super) enum Kept {
+    /// The server itself: they go with it.
+    Nowhere,
+    Store(Store),
+    Log(WalDir),
+}
+
+impl Kept {
+    pub(super) fn store(&self) -> Option<&Store> {
+        match self {
+            Self::Store(store) => Some(store),
+            Self::Nowhere | Self::Log(_) => None,
+        }
+    }
 }
 
 impl System {
     /// What is missing on this machine, if anything is.
     pub(super) fn lacks(&self) -> Option<String> {
+        if self.promise == Promise::OwnShard && self.kind != "portable" {
+            return choose(Requested::Uring).err().map(|it| it.to_string());
+        }
         self.backing.lacks()
     }
 
@@ -87,16 +119,21 @@ impl System {
 
     /// Starts it with an empty store. The server gets its CPU, the store all that are allowed.
     pub(super) fn start(&self, options: &Options, allowed: &Affinity) -> io::Result<Running> {
-        if self.promise == Promise::Gateway {
-            let binary = options.binary("flk-dataplane")?;
-            let server = start(|| Server::gateway(&binary, &options.work_dir))?;
-            let store = None;
-            return Ok(Running { server, store });
-        }
-        allowed.apply()?;
-        let store = Store::start(self.backing, &options.work_dir)?;
-        let server = self.serve(&options.binary("flk-peer")?, store.as_ref())?;
-        Ok(Running { server, store })
+        let kept = match self.promise {
+            Promise::Gateway => {
+                let binary = options.binary("flk-dataplane")?;
+                let server = start(|| Server::gateway(&binary, &options.work_dir))?;
+                let kept = Kept::Nowhere;
+                return Ok(Running { server, kept });
+            }
+            Promise::OwnShard => Kept::Log(WalDir::make(&options.work_dir, "wal")?),
+            Promise::Synced | Promise::Weaker | Promise::Nothing => {
+                allowed.apply()?;
+                let store = Store::start(self.backing, &options.work_dir)?;
+                store.map_or(Kept::Nowhere, Kept::Store)
+            }
+        };
+        self.serve(options, kept)
     }
 
     /// Starts both again after they were killed.
@@ -104,22 +141,32 @@ impl System {
         &self,
         options: &Options,
         allowed: &Affinity,
-        mut store: Option<Store>,
+        mut kept: Kept,
     ) -> io::Result<Running> {
         allowed.apply()?;
-        if let Some(store) = &mut store {
+        if let Kept::Store(store) = &mut kept {
             store.start_again()?;
         }
-        let server = self.serve(&options.binary("flk-peer")?, store.as_ref())?;
-        Ok(Running { server, store })
+        self.serve(options, kept)
     }
 
-    fn serve(&self, binary: &Path, store: Option<&Store>) -> io::Result<Server> {
-        let mut arguments = vec!["--store", self.kind];
-        if let Some(store) = store {
-            arguments.extend(["--at", store.at()]);
-        }
-        start(|| Server::peer(binary, &arguments, store.and_then(Store::id)))
+    /// The server on what is kept already.
+    fn serve(&self, options: &Options, kept: Kept) -> io::Result<Running> {
+        let server = match &kept {
+            Kept::Log(log) => {
+                let binary = options.binary("flk-ablation")?;
+                start(|| Server::ablation(log, &binary, &options.work_dir, self.kind))?
+            }
+            Kept::Store(_) | Kept::Nowhere => {
+                let (binary, store) = (options.binary("flk-peer")?, kept.store());
+                let mut arguments = vec!["--store", self.kind];
+                if let Some(store) = store {
+                    arguments.extend(["--at", store.at()]);
+                }
+                start(|| Server::peer(&binary, &arguments, store.and_then(Store::id)))?
+            }
+        };
+        Ok(Running { server, kept })
     }
 }
 
@@ -127,16 +174,18 @@ impl Running {
     /// Asks both to stop.
     pub(super) fn stop(self) {
         self.server.stop();
-        if let Some(store) = self.store {
+        if let Kept::Store(store) = self.kept {
             store.stop();
         }
     }
 
-    /// Kills both at once; what the store wrote remains.
-    pub(super) fn kill(self) -> Option<Store> {
+    /// Kills both at once; what was written remains.
+    pub(super) fn kill(self) -> Kept {
         self.server.running.kill();
-        let mut store = self.store?;
-        store.kill();
-        Some(store)
+        let mut kept = self.kept;
+        if let Kept::Store(store) = &mut kept {
+            store.kill();
+        }
+        kept
     }
 }
