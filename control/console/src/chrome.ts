@@ -22,7 +22,9 @@ function logo(): SVGElement {
 
 export class Chrome {
   readonly element: HTMLElement;
-  readonly main = h('main', { id: 'main', tabindex: -1 });
+  // Where the page goes.
+  readonly place = h('div', {});
+  private readonly main: HTMLElement;
   private readonly state = h('p', { class: 'state' });
   // What a screen reader is told: changes of state, and not each second of it.
   private readonly told = h('p', { class: 'unseen', role: 'status' });
@@ -50,20 +52,21 @@ export class Chrome {
     const controls = h('div', { class: 'controls' },
       this.now, h('label', { class: 'unseen', for: 'range' }, 'Range of time'), this.range, this.live, this.zone,
       h('label', { class: 'unseen', for: 'theme' }, 'Colours'), this.colors, this.out);
+    this.main = h('main', { id: 'main', tabindex: -1 }, this.banner, this.title, this.place);
     this.element = h('div', { class: 'shell' },
       h('a', { class: 'skip', href: '#main', click: (event) => { event.preventDefault(); this.main.focus(); } }, 'Skip to content'),
       h('header', { class: 'top' }, h('a', { class: 'brand', href: shell.href({ page: 'overview' }), 'aria-label': 'flk console' }, logo(), h('span', {}, 'flk')), this.state, this.told, controls),
       h('nav', { class: 'pages', 'aria-label': 'Pages' }, h('ul', {}, ...links)),
-      h('div', { class: 'content' }, this.banner, this.title, this.main, h('footer', {}, this.about)), toast());
+      h('div', { class: 'content' }, this.main, h('footer', {}, this.about)), toast());
   }
 
   // Another page is shown.
-  arrived(page: Page): void {
-    const title = TITLES.find(([it]) => it === page)?.[1] ?? '';
+  arrived(page: Page | 'sign-in'): void {
+    const title = TITLES.find(([it]) => it === page)?.[1] ?? 'Sign in';
     say(this.title, title);
     document.title = `${title} · flk`;
     window.scrollTo(0, 0);
-    this.links.get(page)?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    if (page !== 'sign-in') this.links.get(page)?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
 
   update(context: Context, who: WhoAmI | null): void {
@@ -108,13 +111,14 @@ export class Chrome {
     const drawn = options.join();
     if (this.range.dataset.drawn !== drawn) {
       this.range.dataset.drawn = drawn;
-      fill(this.range, ...options.map((it) => h('option', { value: it }, it in RANGES ? `Last ${it}` : it)));
+      fill(this.range, ...options.map((it) => h('option', { value: it }, it in RANGES ? it.replace(/(\d+)(\w)/, (_, count: string, unit: string) => `${count} ${unit === 'm' ? 'min' : unit}`) : it)));
     }
     const chosen = range.kind === 'fixed' ? fixed : range.name;
     if (this.range.value !== chosen) this.range.value = chosen;
     say(this.zone, zone === 'utc' ? 'UTC' : 'Local');
     mark(this.zone, 'title', zone === 'utc' ? 'Times are UTC; change to this browser’s zone' : 'Times are of this browser’s zone; change to UTC');
-    say(this.live, range.kind === 'fixed' ? '▶ Live' : '❚❚ Pause');
+    say(this.live, range.kind === 'fixed' ? 'Live' : 'Pause');
+    mark(this.live, 'data-is', range.kind);
     say(this.now, `${day(frame.to_ms, zone)} ${clock(frame.to_ms, zone)}${suffix(frame.to_ms, zone)}`);
   }
 

@@ -97,7 +97,8 @@ class Console implements Shell {
   private askToken(): void {
     this.view?.end();
     this.view = null;
-    fill(this.chrome.main, signIn(() => void this.enter()));
+    fill(this.chrome.place, signIn(() => void this.enter()));
+    this.chrome.arrived('sign-in');
     this.redraw();
   }
 
@@ -119,7 +120,7 @@ class Console implements Shell {
   private open(): void {
     this.view?.end();
     this.view = new VIEWS[this.where.page](this);
-    fill(this.chrome.main, this.view.element);
+    fill(this.chrome.place, this.view.element);
     this.chrome.arrived(this.where.page);
     this.ask();
     void this.readOverview();

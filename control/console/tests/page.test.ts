@@ -49,7 +49,7 @@ test('the first page says what needs attention, and leads to the runbook', async
     await tab.see(PRESSURE.words);
     await tab.page.getByRole('link', { name: 'Runbook for FLKWALDiskPressure' }).click();
     await tab.page.getByRole('heading', { name: 'WAL disk pressure' }).waitFor();
-    await tab.page.getByRole('article').getByRole('link', { name: 'Damaged WAL' }).click();
+    await tab.page.getByRole('article').getByRole('link', { name: 'Damaged WAL' }).first().click();
     await until('another runbook', async () => tab.page.url().includes('runbook/damaged-wal'));
     await tab.close();
   });
@@ -160,16 +160,16 @@ test('with tokens the page asks for one, refuses a wrong one, and keeps none', a
     fake.token = 'right';
     const tab = await Tab.open(browser, origin);
     await tab.go('#/overview');
-    await tab.page.getByLabel('Token').fill('wrong');
+    await tab.page.getByLabel('Token', { exact: true }).fill('wrong');
     await tab.isSound('sign in');
     await tab.page.keyboard.press('Enter');
     await tab.see(/This token is not known/);
-    await tab.page.getByLabel('Token').fill('right');
+    await tab.page.getByLabel('Token', { exact: true }).fill('right');
     await tab.page.keyboard.press('Enter');
     await tab.isLive();
     assert.equal(await tab.page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])), '[{},{},""]');
     await tab.page.getByRole('button', { name: 'Sign out' }).click();
-    await tab.page.getByLabel('Token').waitFor();
+    await tab.page.getByLabel('Token', { exact: true }).waitFor();
     await tab.close();
   });
 });
@@ -187,7 +187,7 @@ test('a range, a zone and a filter are in the address, and an address shows them
     await tab.go('#/overview?range=15m');
     await tab.isLive();
     assert.equal(await tab.page.getByLabel('Range of time').inputValue(), '15m');
-    await tab.page.getByRole('button', { name: /Pause/ }).click();
+    await tab.page.getByRole('button', { name: 'Pause' }).click();
     await until('a fixed range', async () => /from=.*to=/.test(tab.page.url()));
     const sent = tab.page.url();
     const other = await Tab.open(browser, origin);
@@ -264,7 +264,7 @@ test('every page is reached by the keyboard alone', async () => {
     for (const link of links) {
       await link.focus();
       await tab.page.keyboard.press('Enter');
-      assert.equal(await link.getAttribute('aria-current'), 'page');
+      await until('the page is shown', async () => (await link.getAttribute('aria-current')) === 'page');
     }
     await tab.close();
   });

@@ -8,7 +8,7 @@ import { growthSinceFall, lastOf, quantileOf, Reading, unwrapped } from '../src/
 import { groupsOf } from '../src/data/feed';
 import { Cutter } from '../src/data/sse';
 import { Timeline } from '../src/data/timeline';
-import { text } from '../src/data/units';
+import { brief, text } from '../src/data/units';
 import type { History, Series } from '../src/data/wire';
 import { csv } from '../src/data/csv';
 import { gridOf } from '../src/data/grid';
@@ -128,6 +128,8 @@ test('numbers have three digits, a unit, and a dash where nothing is known', () 
   assert.equal(shown(1023.9 * 1024, 'bytes'), '1.00 MiB');
   assert.equal(shown(93_784, 'span'), '1 d 2 h');
   assert.equal(shown(NaN, 'bytes'), '–');
+  const tick = (value: number, unit: Parameters<typeof text>[1]) => brief(value, unit).replaceAll('\u202f', ' ');
+  assert.deepEqual([tick(0.8, 'share'), tick(1, 'seconds'), tick(0.0025, 'seconds'), tick(100, 'count'), tick(12_500, 'rate')], ['80 %', '1 s', '2.5 ms', '100', '12.5 k/s']);
 });
 
 test('an address says all of a view, and reads back as it was written', () => {

@@ -88,3 +88,13 @@ export function text(value: number, unit: Unit): string {
   if (it.unit === '') return it.number;
   return it.unit === '/s' ? `${it.number}/s` : `${it.number}${SPACE}${it.unit}`;
 }
+
+// The same without zeros at its end, for an axis.
+export function brief(value: number, unit: Unit): string {
+  return text(value, unit).replace(/(\.\d*?)0+(?!\d)/, '$1').replace(/\.(?!\d)/, '');
+}
+
+// A number with its noun.
+export function many(value: number, one: string, more: string): string {
+  return `${text(value, 'count')} ${value === 1 ? one : more}`;
+}

@@ -24,7 +24,7 @@ export class HeatMap {
 
   constructor(private readonly spec: PanelSpec) {
     const drawing = () => ({ kind: 'canvas' as const, canvas: this.canvas, legend: [] });
-    this.element = panel({ ...spec, class: 'plot-panel', rows: () => this.rows(), drawing }, this.box, this.words);
+    this.element = panel({ ...spec, class: `plot-panel ${spec.class ?? ''}`, rows: () => this.rows(), drawing }, this.box, this.words);
     const resized = new ResizeObserver(() => this.draw());
     resized.observe(this.box);
     this.box.addEventListener('pointermove', (it) => this.point(it));

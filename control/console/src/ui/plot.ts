@@ -4,7 +4,7 @@
 import uPlot from 'uplot';
 import { clock, day, full, type Zone } from '../data/clock';
 import type { Span } from '../data/grid';
-import { text, type Unit } from '../data/units';
+import { brief, text, type Unit } from '../data/units';
 import type { Cell } from '../data/csv';
 import { fill, h, mark, say } from './dom';
 import { panel, type PanelSpec } from './panel';
@@ -36,6 +36,7 @@ export type Choose = (from_ms: number, to_ms: number) => void;
 const LINES_MAX = 8;
 const STEPS_S = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400];
 const LOG_MIN = 1e-6;
+const BYTE_STEPS = [0, 10, 20, 30, 40].flatMap((power) => [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map((it) => it * 2 ** power));
 
 export class Plot {
   readonly element: HTMLElement;
@@ -60,7 +61,7 @@ export class Plot {
     const seen = new IntersectionObserver((entries) => {
       this.isSeen = entries[entries.length - 1].isIntersecting;
       if (this.isSeen) this.draw();
-    });
+    }, { rootMargin: '400px' });
     seen.observe(this.element);
     this.ends = [() => resized.disconnect(), () => seen.disconnect(), onTheme(() => this.rebuild())];
   }
@@ -73,7 +74,7 @@ export class Plot {
     if (labels !== this.labels) {
       this.labels = labels;
       this.rebuild();
-    } else if (this.isSeen) this.draw();
+    } else this.draw();
   }
 
   end(): void {
@@ -121,11 +122,11 @@ export class Plot {
   }
 
   private swatch(at: number): SVGElement {
-    const dash = look(at).dash.join(' ');
+    const dash = this.spec.isStacked ? '' : look(at).dash.join(' ');
     const line = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
     for (const [name, value] of [['viewBox', '0 0 24 8'], ['class', 'swatch'], ['aria-hidden', 'true']]) line.setAttribute(name, value);
     const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
-    for (const [name, value] of [['d', 'M0 4H24'], ['stroke', color(this.colorOf(at))], ['stroke-dasharray', dash]]) path.setAttribute(name, value);
+    for (const [name, value] of [['d', 'M0 4H24'], ['class', this.spec.isStacked ? 'area' : ''], ['stroke', color(this.colorOf(at))], ['stroke-dasharray', dash]]) path.setAttribute(name, value);
     line.append(path);
     return line;
   }
@@ -133,7 +134,7 @@ export class Plot {
   private draw(): void {
     this.hint();
     this.speak();
-    if (!this.frame.length || !this.lines.length) return;
+    if (!this.isSeen || !this.frame.length || !this.lines.length) return;
     const width = this.box.clientWidth;
     if (width === 0) return;
     const data = this.data();
@@ -196,7 +197,7 @@ export class Plot {
       },
       axes: [
         { ...axis, size: root * 1.6, gap: 4, space: root * 4.6, incrs: STEPS_S, values: (_, splits, __, ___, step) => splits.map((it, at) => this.tick(it, at, splits, step)) },
-        { ...axis, size: root * 3.6, gap: 4, space: root * 2, values: (_, splits) => splits.map((it) => (it === null ? '' : text(it, unit))) },
+        { ...axis, size: root * 3.6, gap: 4, space: root * 2, values: (_, splits) => splits.map((it) => (it === null ? '' : brief(it, unit))), ...this.splits() },
       ],
       series: [{}, ...this.lines.map((it, at) => this.series(it, at))],
       ...(this.spec.isStacked ? { bands: this.lines.slice(1).map((_, at) => ({ series: [at + 2, at + 1] as [number, number] })) } : {}),
@@ -208,11 +209,17 @@ export class Plot {
     };
   }
 
+  // Where lines of the grid are: at powers of ten, at round numbers of bytes, or where uPlot puts them.
+  private splits(): Partial<uPlot.Axis> {
+    if (this.spec.isLog) return { splits: (_, __, min, max) => decades(min, max), filter: (_, splits) => splits };
+    return this.spec.unit.startsWith('byte') ? { incrs: BYTE_STEPS } : {};
+  }
+
   private series(line: Line, at: number): uPlot.Series {
     const stroke = color(this.colorOf(at));
     const isArea = this.spec.isStacked === true;
     return {
-      label: line.label, stroke, width: 1.5, dash: look(at).dash, spanGaps: false, points: { show: false },
+      label: line.label, stroke, width: isArea ? 1 : 1.5, dash: isArea ? [] : look(at).dash, spanGaps: false, points: { show: false },
       ...(isArea ? { fill: `${stroke}73` } : {}),
       ...(isArea || this.lines.length > 1 ? {} : { fill: `${stroke}24` }),
     };
@@ -258,7 +265,7 @@ export class Plot {
     pen.moveTo(left, y);
     pen.lineTo(left + width, y);
     pen.stroke();
-    pen.font = `${Math.round(11 * devicePixelRatio)}px system-ui, sans-serif`;
+    pen.font = `${Math.round(parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.78 * devicePixelRatio)}px system-ui, sans-serif`;
     pen.textAlign = 'right';
     pen.fillText(limit.label, left + width - 4 * devicePixelRatio, y < top + 20 * devicePixelRatio ? y + 14 * devicePixelRatio : y - 5 * devicePixelRatio);
     pen.restore();
@@ -280,5 +287,11 @@ function topOf(max: number | null, spec: PlotSpec): number {
 
 function logRange(min: number | null, max: number | null): [number, number] {
   const [low, high] = [min !== null && min > 0 ? min : 1e-4, max !== null && max > 0 ? max : 1];
-  return [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high) + 0.05)];
+  return [10 ** Math.floor(Math.log10(low) - 0.05), 10 ** Math.ceil(Math.log10(high) + 0.05)];
+}
+
+function decades(min: number, max: number): number[] {
+  const made: number[] = [];
+  for (let at = Math.round(Math.log10(min)); at <= Math.round(Math.log10(max)); at += 1) made.push(10 ** at);
+  return made;
 }

@@ -99,8 +99,8 @@ export class Table<Row> {
   private make(row: Row): Shown<Row> {
     const cells = this.columns.map((column, at) => {
       const text = h('span', { class: 'text' });
-      const bar = column.bar ? h('span', { class: 'bar', 'aria-hidden': 'true' }) : null;
-      const cell = h(at === 0 ? 'th' : 'td', { scope: at === 0 ? 'row' : null, class: `${column.value ? 'number' : ''} ${column.isWide ? 'wide' : ''}` }, bar, text);
+      const bar = column.bar ? h('span', {}) : null;
+      const cell = h(at === 0 ? 'th' : 'td', { scope: at === 0 ? 'row' : null, class: `${column.value ? 'number' : ''} ${column.isWide ? 'long' : ''}` }, bar && h('span', { class: 'meter', 'aria-hidden': 'true' }, bar), text);
       return { text, bar, cell };
     });
     const made = { row, cells, element: h('tr', {}, ...cells.map((it) => it.cell)) };

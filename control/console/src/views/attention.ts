@@ -11,6 +11,8 @@ import type { Context, Shell } from './view';
 const TONES: Readonly<Record<Severity, Tone>> = { page: 'bad', critical: 'bad', ticket: 'warn', warning: 'warn', info: 'idle' };
 const WORDS: Readonly<Record<Severity, string>> = { page: 'Page', critical: 'Critical', ticket: 'Ticket', warning: 'Warning', info: 'Info' };
 
+const ORDER: readonly Severity[] = ['page', 'critical', 'ticket', 'warning', 'info'];
+
 export function worst(attention: readonly Attention[]): Tone {
   const tones = attention.map((it) => TONES[it.severity] ?? 'warn');
   return (['bad', 'warn', 'idle'] as const).find((it) => tones.includes(it)) ?? 'ok';
@@ -27,7 +29,7 @@ export class AttentionList {
   }
 
   update({ feed, address, frame }: Context): void {
-    const items = feed.attention;
+    const items = feed.attention?.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity)) ?? null;
     mark(this.element, 'data-tone', items ? worst(items) : null);
     mark(this.calm, 'hidden', items && items.length > 0 ? '' : null);
     say(this.calm, items ? '✓ Nothing needs attention: no condition of the alerts holds.' : 'Not read yet.');

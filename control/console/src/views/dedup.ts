@@ -31,11 +31,11 @@ export class DedupView implements View {
     this.plots = {
       tables: new Plot({ title: 'Tables, of their limit', unit: 'share', top: 1, class: 'wide', good: 'A saw below 50 %: a seal begins at a quarter. From 98 % on records are refused.', limit: { value: 0.9, label: '90 %' } }, choose),
       share: new Plot({ title: 'Duplicates, share of records', unit: 'share', top: 1, class: 'wide', good: '40 % or more is expected: agents retry.' }, choose),
-      reads: new Plot({ title: 'Blocks of slices read', unit: 'rate', good: 'One for a duplicate that is sealed, 0.04 for what is new.' }, choose),
-      looks: new Plot({ title: 'Look-ups of clients', unit: 'rate', good: 'By what was answered; none where FLK_LOOK_UPS is off.' }, choose),
+      reads: new Plot({ title: 'Blocks of slices read', unit: 'rate', class: 'wide', good: 'One for a duplicate that is sealed, 0.04 for what is new.' }, choose),
+      looks: new Plot({ title: 'Look-ups of clients', unit: 'rate', class: 'wide', good: 'By what was answered; none where FLK_LOOK_UPS is off.' }, choose),
     };
     const tiles = [this.memory, this.stored, this.left, this.hits, this.reads, this.conflicts].map((it) => it.element);
-    this.element = h('div', { class: 'page' }, h('div', { class: 'tiles' }, ...tiles), h('div', { class: 'grid' }, ...Object.values(this.plots).map((it) => it.element)));
+    this.element = h('div', { class: 'page' }, h('div', { class: 'tiles six' }, ...tiles), h('div', { class: 'grid' }, ...Object.values(this.plots).map((it) => it.element)));
   }
 
   update({ reading, frame }: Context): void {

@@ -35,7 +35,7 @@ export class DiskView implements View {
     this.disk = new Polled(() => api.disk(), 5000, () => shell.redraw());
     const zone = () => shell.address().zone;
     const time = (it: number | null) => (it === null ? '–' : full(it, zone()));
-    this.table = new Table<DiskFile>({ title: 'Files', class: 'wide' }, [
+    this.table = new Table<DiskFile>({ title: 'Files', class: 'full' }, [
       { title: 'File', text: (it) => it.name },
       { title: 'Kind', text: (it) => it.kind },
       { title: 'State', text: (it) => (it.name === this.disk.value?.deleted_next ? `${it.state}, deleted next` : it.state) },
@@ -48,10 +48,10 @@ export class DiskView implements View {
     const rows = () => [['file', 'kind', 'state', 'bytes'], ...(this.disk.value?.files ?? []).map((it) => [it.name, it.kind, it.state, it.bytes])];
     const drawing = () => ({ kind: 'canvas' as const, canvas: this.map.canvas, legend: this.map.legend() });
     const map = panel({ title: 'Segments and slices', good: 'The oldest on the left. What is deleted next has a red frame, what is written a green one.', rows, drawing }, this.map.element);
-    this.heat = new HeatMap({ title: 'Flush latency', good: 'One narrow band: what flk doctor measured on this disk.' });
-    this.bytes = new Plot({ title: 'Bytes written', unit: 'byterate', good: 'Records times their size, and padding while there are few.' }, shell.chooseRange);
+    this.heat = new HeatMap({ title: 'Flush latency', class: 'wide', good: 'One narrow band: what flk doctor measured on this disk.' });
+    this.bytes = new Plot({ title: 'Bytes written', unit: 'byterate', class: 'wide', good: 'Records times their size, and padding while there are few.' }, shell.chooseRange);
     const tiles = [this.room, this.horizon, this.next, this.flush, this.written].map((it) => it.element);
-    this.element = h('div', { class: 'page' }, h('div', { class: 'tiles' }, ...tiles), map, h('div', { class: 'grid' }, this.heat.element, this.bytes.element, this.table.element));
+    this.element = h('div', { class: 'page' }, h('div', { class: 'tiles five' }, ...tiles), map, h('div', { class: 'grid' }, this.heat.element, this.bytes.element, this.table.element));
   }
 
   update({ reading, frame, address }: Context): void {

@@ -24,7 +24,7 @@ export class OverviewView implements View {
     ...OUTCOME_NAMES, 'http_request_duration_seconds', 'flk_shard_cpu_seconds_total', 'flk_shard_stuck$', 'flk_log_waiting$', 'flk_room_waiting$', 'flk_memory_waiting$',
     'flk_dedup_keys$', 'flk_slices$', 'flk_wal_horizon_seconds', 'flk_stage_seconds_sum', 'flk_stage_seconds_count', 'flk_requests_in_flight$',
   ];
-  private readonly tiles = h('div', { class: 'tiles' });
+  private readonly tiles = h('div', { class: 'tiles six' });
   private readonly rest = h('div', { class: 'grid' });
   private readonly records: Tile;
   private readonly latency: Tile;
@@ -43,7 +43,7 @@ export class OverviewView implements View {
     this.records = new Tile('Records', shell.href({ page: 'tenants' }));
     this.latency = new Tile('Time to answer, p99', shell.href({ page: 'path' }));
     this.budgetLeft = new Tile('Error budget left');
-    this.escalated = new Tile('Escalation budget left');
+    this.escalated = new Tile('202 budget left');
     this.duplicates = new Tile('Duplicates', shell.href({ page: 'dedup' }));
     this.room = new Tile('Disk', shell.href({ page: 'disk' }));
     this.attention = new AttentionList(shell);
@@ -51,7 +51,7 @@ export class OverviewView implements View {
     this.lane = new Lane(shell);
     const choose = shell.chooseRange;
     this.plots = {
-      answers: new Plot({ title: 'Records by answer', unit: 'rate', isStacked: true, good: 'Follows the senders; no 5xx.', class: 'wide' }, choose),
+      answers: new Plot({ title: 'Records by answer', unit: 'rate', isStacked: true, good: 'Follows the senders; no 5xx. From the bottom in the order of the legend.', class: 'wide' }, choose),
       latency: new Plot({ title: 'Time to answer', unit: 'seconds', isLog: true, good: '95 of 100 answers within 200 ms.', limit: { value: SLO_S, label: 'SLO 200 ms' }, class: 'wide' }, choose),
       cores: new Plot({ title: 'Busy cores', unit: 'share', top: 1, good: 'Below 80 %, and alike.' }, choose),
       waits: new Plot({ title: 'What waits', unit: 'count', good: 'Near 0: the log waits for the disk, room for a batch, memory for slow senders.' }, choose),

@@ -2,7 +2,7 @@
 // them what waits there.
 
 import { lastOf, type Reading } from '../data/derive';
-import { text } from '../data/units';
+import { many, text } from '../data/units';
 import { h, mark, say } from '../ui/dom';
 import { panel } from '../ui/panel';
 import { HeatMap } from '../ui/heat';
@@ -52,7 +52,7 @@ export class PathView implements View {
       h('p', { class: 'under' }, 'Means of the last seconds, with the time that 99 of 100 stay below. Frame, parse, signature, verify and reply are times of a turn, measured in one turn of 17; waits for the log are times of a batch; claim is the time of a claim.'));
     this.lines = new Plot({ title: 'Stages, p99', unit: 'seconds', isLog: true, class: 'wide', good: 'The two waits for the log lie above all others.' }, shell.chooseRange);
     this.queued = new Plot({ title: 'What waits, and for what', unit: 'count', class: 'wide', good: 'Near 0; a line that stays up names the place that is too slow.' }, shell.chooseRange);
-    this.heat = new HeatMap({ title: 'Time to answer, all of them', good: 'One dark band that stays low.' });
+    this.heat = new HeatMap({ title: 'Time to answer, all of them', class: 'full', good: 'One dark band that stays low.' });
     this.element = h('div', { class: 'page' }, flow, h('div', { class: 'grid' }, this.lines.element, this.queued.element, this.heat.element));
   }
 
@@ -109,7 +109,7 @@ export class PathView implements View {
     const [memory, room, log] = ['flk_memory_waiting', 'flk_room_waiting', 'flk_log_waiting'].map((it) => reading.last(it));
     const most = [...this.means].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
     const stage = STAGES.find((it) => it.name === most[0]);
-    const where = memory > 0 ? `${text(memory, 'count')} requests wait for memory` : room > 0 ? `${text(room, 'count')} requests wait for room in a batch` : log > 0 ? `${text(log, 'count')} answers wait for the log` : 'nothing queues';
+    const where = memory > 0 ? `${many(memory, 'request waits', 'requests wait')} for memory` : room > 0 ? `${many(room, 'request waits', 'requests wait')} for room in a batch` : log > 0 ? `${many(log, 'answer waits', 'answers wait')} for the log` : 'nothing queues';
     return `An answer takes ${text(all, 'seconds')} on average, a flush of the log ${text(flush, 'seconds')}. Most of it: ${stage?.title.toLowerCase() ?? 'unknown'}; ${where}.`;
   }
 

@@ -1,7 +1,7 @@
 // The last refusals: when, why, whose. Never what was sent.
 
 import { api } from '../data/api';
-import { full } from '../data/clock';
+import { clock, full } from '../data/clock';
 import { Polled } from '../data/polled';
 import { text } from '../data/units';
 import type { Refusal } from '../data/wire';
@@ -39,7 +39,7 @@ export class RefusalsView implements View {
       { title: 'Status', text: (it) => String(it.status), value: (it) => it.status },
       { title: 'Tenant', text: (it) => it.tenant },
       { title: 'Count', text: (it) => text(it.count, 'count'), value: (it) => it.count },
-      { title: 'Last', text: (it) => time(it.last_ms), value: (it) => it.last_ms },
+      { title: 'Last', text: (it) => clock(it.last_ms, shell.address().zone), value: (it) => it.last_ms },
     ], (it) => JSON.stringify([it.code, it.tenant]), 'Nothing was refused.');
     this.list = new Table<Refusal & { key: string }>({ title: 'The last refusals' }, [
       { title: 'Time', text: (it) => time(it.t_ms) },

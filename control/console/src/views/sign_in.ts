@@ -19,5 +19,5 @@ export function signIn(done: () => void): HTMLElement {
     }
   };
   const form = h('form', { class: 'form', submit: (event) => void send(event) }, h('label', { for: 'token' }, 'Token'), token, h('button', { type: 'submit', class: 'button' }, 'Sign in'));
-  return h('div', { class: 'page' }, panel({ title: 'Sign in', good: 'flk control token NAME --role observer makes a token. The console only reads, whatever its role.' }, form, words));
+  return h('div', { class: 'page' }, panel({ title: 'With a token', good: 'flk control token NAME --role observer makes a token. The console only reads, whatever its role.' }, form, words));
 }

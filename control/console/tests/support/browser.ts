@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 
-export const HOME = join(import.meta.dirname, '..');
+export const HOME = join(import.meta.dirname, '../..');
 export const DIST = join(HOME, 'dist');
 const CHROMIUM = [process.env.FLK_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find((it) => it !== undefined && existsSync(it));
 const AXE = readFileSync(createRequire(join(HOME, 'package.json')).resolve('axe-core/axe.min.js'), 'utf8');
