@@ -64,11 +64,23 @@ pub fn without_reason(manifest: &File, readme: &File) -> Vec<Finding> {
     let missing = packages
         .iter()
         .filter(|name| !rows.iter().any(|(_, row)| row == *name))
-        .map(|name| Finding::at(readme, 0, format!("has no row for `{name}`: say why it is needed")));
+        .map(|name| {
+            Finding::at(
+                readme,
+                0,
+                format!("has no row for `{name}`: say why it is needed"),
+            )
+        });
     let left = rows
         .iter()
         .filter(|(_, row)| !packages.contains(row))
-        .map(|(number, row)| Finding::at(readme, *number, format!("`{row}` is no dependency any more")));
+        .map(|(number, row)| {
+            Finding::at(
+                readme,
+                *number,
+                format!("`{row}` is no dependency any more"),
+            )
+        });
     missing.chain(left).collect()
 }
 
@@ -122,7 +134,10 @@ mod tests {
             "package.json",
             "{\n  \"name\": \"x\",\n  \"dependencies\": {\n    \"a\": \"1\"\n  },\n  \"devDependencies\": {\n    \"b\": \"1\"\n  }\n}\n",
         );
-        let readme = File::of("README.md", "| `x` | a folder |\n\n## Packages\n\n| `a` | why |\n| `c` | why |\n");
+        let readme = File::of(
+            "README.md",
+            "| `x` | a folder |\n\n## Packages\n\n| `a` | why |\n| `c` | why |\n",
+        );
         let found = without_reason(&manifest, &readme);
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(found.len(), 2, "{found:?}");

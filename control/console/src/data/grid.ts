@@ -24,13 +24,13 @@ export interface Grid {
 export function gridOf(frame: Span, { edges, grown }: Buckets): Grid {
   const span_ms = (frame.to_ms - frame.from_ms) / COLUMNS_MAX;
   const rows: number[] = [];
-  let due = -Infinity;
+  // Columns begin at the same times whatever range is looked at, so that they do not flicker as time goes on.
+  let column = -Infinity;
   for (let row = 0; row < frame.length; row += 1) {
-    if (frame.times[row] < frame.from_ms - span_ms || Number.isNaN(grown[0]?.[row] ?? NaN)) continue;
-    if (frame.times[row] >= due - 250) {
-      rows.push(row);
-      due = frame.times[row] + span_ms;
-    }
+    const at = Math.floor((frame.times[row] + 250) / span_ms);
+    if (frame.times[row] < frame.from_ms - span_ms || at === column || Number.isNaN(grown[0]?.[row] ?? NaN)) continue;
+    rows.push(row);
+    column = at;
   }
   const counts = rows.slice(1).map((row, at) => {
     const cumulative = grown.map((it) => it[row] - it[rows[at]]);

@@ -13,6 +13,10 @@ import { color, onTheme } from './theme';
 
 const LEFT_REM = 4.2;
 
+export function rootPx(): number {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize);
+}
+
 export class HeatMap {
   readonly element: HTMLElement;
   private readonly canvas = h('canvas', { 'aria-hidden': 'true' });
@@ -20,12 +24,17 @@ export class HeatMap {
   private readonly words = h('p', { class: 'under' }, '');
   private grid: Grid = { times: [], counts: [], edges: [], max: 0 };
   private frame: Frame | null = null;
+  private drawnZone = '';
+  private size = { root: 14, width: 0, height: 0 };
   private readonly ends: (() => void)[];
 
   constructor(private readonly spec: PanelSpec) {
     const drawing = () => ({ kind: 'canvas' as const, canvas: this.canvas, legend: [] });
     this.element = panel({ ...spec, class: `plot-panel ${spec.class ?? ''}`, rows: () => this.rows(), drawing }, this.box, this.words);
-    const resized = new ResizeObserver(() => this.draw());
+    const resized = new ResizeObserver(([entry]) => {
+      this.size = { root: rootPx(), width: entry.contentRect.width, height: entry.contentRect.height };
+      this.draw();
+    });
     resized.observe(this.box);
     this.box.addEventListener('pointermove', (it) => this.point(it));
     this.box.addEventListener('pointerleave', () => this.speak());
@@ -34,7 +43,11 @@ export class HeatMap {
 
   set(frame: Frame, buckets: Buckets): void {
     this.frame = frame;
+    const newest = this.grid.times.at(-1);
     this.grid = gridOf(frame, buckets);
+    // Columns are wider than a second: most readings bring none.
+    if (newest === this.grid.times.at(-1) && this.grid.edges.length > 0 && frame.zone === this.drawnZone) return;
+    this.drawnZone = frame.zone;
     this.draw();
     this.speak();
   }
@@ -66,8 +79,7 @@ export class HeatMap {
   }
 
   private layout() {
-    const root = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const [width, height] = [this.box.clientWidth, this.box.clientHeight];
+    const { root, width, height } = this.size;
     return { root, left: root * LEFT_REM, width, height: height - root * 1.5 };
   }
 

@@ -51,12 +51,15 @@ export class Plot {
   private hovered: number | null = null;
   private readonly ends: (() => void)[];
   private isSeen = true;
+  // Of the box, as the browser told it last: asking would make it lay out the page in between.
+  private width = 0;
+  private height = 0;
 
   constructor(private readonly spec: PlotSpec, private readonly choose: Choose) {
     const rows = () => this.rows();
     const drawing = () => ({ kind: 'canvas' as const, canvas: this.canvas(), legend: this.entries() });
     this.element = panel({ ...spec, class: `plot-panel ${spec.class ?? ''}`, rows, drawing }, this.box, this.empty, this.legend);
-    const resized = new ResizeObserver(() => this.resize());
+    const resized = new ResizeObserver(([entry]) => this.resize(entry.contentRect.width, entry.contentRect.height));
     resized.observe(this.box);
     const seen = new IntersectionObserver((entries) => {
       this.isSeen = entries[entries.length - 1].isIntersecting;
@@ -135,11 +138,10 @@ export class Plot {
     this.hint();
     this.speak();
     if (!this.isSeen || !this.frame.length || !this.lines.length) return;
-    const width = this.box.clientWidth;
-    if (width === 0) return;
+    if (this.width === 0) return;
     const data = this.data();
     if (!this.drawn) {
-      this.drawn = new uPlot(this.options(width), data, this.box);
+      this.drawn = new uPlot(this.options(), data, this.box);
       this.drawn.ctx.canvas.setAttribute('aria-hidden', 'true');
       return;
     }
@@ -169,26 +171,30 @@ export class Plot {
     const xs = Array.from(times.subarray(first, length), (it) => it / 1000);
     const known = (it: number) => (Number.isNaN(it) || (this.spec.isLog && it <= LOG_MIN) ? null : it);
     const ys = this.lines.map((it) => Array.from(it.values.subarray(first, length), known));
-    return [xs, ...(this.spec.isStacked ? stacked(ys) : ys)] as uPlot.AlignedData;
+    const drawn = this.spec.isStacked ? stacked(ys) : ys;
+    return [xs, ...this.order().map((at) => drawn[at])] as uPlot.AlignedData;
   }
 
-  private resize(): void {
-    const width = this.box.clientWidth;
-    if (width > 0 && this.drawn && (this.drawn.width !== width || this.drawn.height !== this.height())) this.drawn.setSize({ width, height: this.height() });
-    else if (width > 0 && !this.drawn) this.draw();
+  // In which order lines are drawn: of a stack the highest first, and each covers what is below it.
+  private order(): number[] {
+    const all = this.lines.map((_, at) => at);
+    return this.spec.isStacked ? all.reverse() : all;
   }
 
-  private height(): number {
-    return this.box.clientHeight || 180;
+  private resize(width: number, height: number): void {
+    [this.width, this.height] = [Math.floor(width), Math.floor(height)];
+    if (this.width === 0) return;
+    if (this.drawn) this.drawn.setSize({ width: this.width, height: this.height });
+    else this.draw();
   }
 
-  private options(width: number): uPlot.Options {
+  private options(): uPlot.Options {
     const root = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const font = `${Math.round(root * 0.72)}px system-ui, sans-serif`;
     const axis = { stroke: color('muted'), font, grid: { stroke: color('grid'), width: 1 }, ticks: { show: false } };
     const unit = this.spec.unit;
     return {
-      width, height: this.height(), pxAlign: 1, legend: { show: false },
+      width: this.width, height: this.height, pxAlign: 1, legend: { show: false },
       padding: [8, 8, 0, 0],
       cursor: { sync: { key: 'flk' }, points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
       scales: {
@@ -197,10 +203,9 @@ export class Plot {
       },
       axes: [
         { ...axis, size: root * 1.6, gap: 4, space: root * 4.6, incrs: STEPS_S, values: (_, splits, __, ___, step) => splits.map((it, at) => this.tick(it, at, splits, step)) },
-        { ...axis, size: root * 3.6, gap: 4, space: root * 2, values: (_, splits) => splits.map((it) => (it === null ? '' : brief(it, unit))), ...this.splits() },
+        { ...axis, size: root * (unit === 'byterate' ? 4.9 : 3.6), gap: 4, space: root * 2, values: (_, splits) => splits.map((it) => (it === null ? '' : brief(it, unit))), ...this.splits() },
       ],
-      series: [{}, ...this.lines.map((it, at) => this.series(it, at))],
-      ...(this.spec.isStacked ? { bands: this.lines.slice(1).map((_, at) => ({ series: [at + 2, at + 1] as [number, number] })) } : {}),
+      series: [{}, ...this.order().map((at) => this.series(this.lines[at], at))],
       hooks: {
         setCursor: [(it) => this.hover(it.cursor.idx ?? null)],
         setSelect: [(it) => this.selected(it)],
@@ -220,7 +225,7 @@ export class Plot {
     const isArea = this.spec.isStacked === true;
     return {
       label: line.label, stroke, width: isArea ? 1 : 1.5, dash: isArea ? [] : look(at).dash, spanGaps: false, points: { show: false },
-      ...(isArea ? { fill: `${stroke}73` } : {}),
+      ...(isArea ? { fill: mixed(stroke, color('panel'), 0.45) } : {}),
       ...(isArea || this.lines.length > 1 ? {} : { fill: `${stroke}24` }),
     };
   }
@@ -266,10 +271,17 @@ export class Plot {
     pen.lineTo(left + width, y);
     pen.stroke();
     pen.font = `${Math.round(parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.78 * devicePixelRatio)}px system-ui, sans-serif`;
-    pen.textAlign = 'right';
-    pen.fillText(limit.label, left + width - 4 * devicePixelRatio, y < top + 20 * devicePixelRatio ? y + 14 * devicePixelRatio : y - 5 * devicePixelRatio);
+    const isHigh = y < top + 20 * devicePixelRatio;
+    [pen.textAlign, pen.textBaseline] = ['right', isHigh ? 'top' : 'bottom'];
+    pen.fillText(limit.label, left + width - 4 * devicePixelRatio, y + (isHigh ? 4 : -4) * devicePixelRatio);
     pen.restore();
   }
+}
+
+// A colour between two of the form #rrggbb.
+function mixed(a: string, b: string, share: number): string {
+  const part = (text: string, at: number) => parseInt(text.slice(1 + 2 * at, 3 + 2 * at), 16);
+  return `rgb(${[0, 1, 2].map((at) => Math.round(part(a, at) * share + part(b, at) * (1 - share))).join()})`;
 }
 
 // Each line on top of those before it.
@@ -287,11 +299,12 @@ function topOf(max: number | null, spec: PlotSpec): number {
 
 function logRange(min: number | null, max: number | null): [number, number] {
   const [low, high] = [min !== null && min > 0 ? min : 1e-4, max !== null && max > 0 ? max : 1];
-  return [10 ** Math.floor(Math.log10(low) - 0.05), 10 ** Math.ceil(Math.log10(high) + 0.05)];
+  // In halves of a decade, so that the axis does not move with each reading.
+  return [10 ** (Math.floor(2 * Math.log10(low) - 0.2) / 2), 10 ** (Math.ceil(2 * Math.log10(high) + 0.2) / 2)];
 }
 
 function decades(min: number, max: number): number[] {
   const made: number[] = [];
-  for (let at = Math.round(Math.log10(min)); at <= Math.round(Math.log10(max)); at += 1) made.push(10 ** at);
+  for (let at = Math.ceil(Math.log10(min) - 0.01); at <= Math.log10(max) + 0.01; at += 1) made.push(10 ** at);
   return made;
 }

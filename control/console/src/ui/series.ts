@@ -5,7 +5,8 @@ export interface Look {
   dash: number[];
 }
 
-const DASHES: number[][] = [[], [8, 3], [3, 3], [10, 3, 2, 3], [1, 3], [14, 4]];
+// Long ones: each piece of a dash is drawn for itself.
+const DASHES: number[][] = [[], [12, 5], [5, 5], [18, 5, 5, 5], [2, 6], [28, 6]];
 const COLORS_COUNT = 6;
 
 // The look of the nth series; colours repeat after six, with another dash.

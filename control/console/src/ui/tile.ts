@@ -5,6 +5,8 @@ import { freshId, h, mark, say, svg } from './dom';
 import type { Tone } from '../data/tone';
 
 const SPARKS = 60;
+// A spark shows a minute: it need not move each second.
+const SPARK_EVERY_MS = 5000;
 const WORDS: Readonly<Record<Tone, string>> = { ok: '✓', warn: '!', bad: '✕', idle: '' };
 
 export interface TileState {
@@ -32,6 +34,8 @@ export class Tile {
   private readonly inside = h('span', {});
   private readonly bar = h('div', { class: 'gauge', 'aria-hidden': 'true', hidden: true }, this.inside);
 
+  private sparked_ms = -Infinity;
+
   constructor(title: string, href: string | null = null) {
     const id = freshId('tile');
     const heading = h('h2', { id }, href === null ? title : h('a', { href }, title));
@@ -51,10 +55,12 @@ export class Tile {
     mark(this.bar, 'hidden', state.bar === undefined ? '' : null);
     if (state.bar !== undefined) this.inside.style.width = `${Math.min(1, Math.max(0, state.bar || 0)) * 100}%`;
     mark(this.spark, 'hidden', state.spark === undefined ? '' : null);
-    if (state.spark !== undefined) this.drawSpark(state.spark);
+    if (state.spark === undefined || performance.now() - this.sparked_ms < SPARK_EVERY_MS) return;
+    if (this.drawSpark(state.spark)) this.sparked_ms = performance.now();
   }
 
-  private drawSpark(all: Float64Array): void {
+  // Whether there was something to draw.
+  private drawSpark(all: Float64Array): boolean {
     const values = all.subarray(Math.max(0, all.length - SPARKS));
     const top = values.reduce((max, it) => (it > max ? it : max), 0) || 1;
     const points: string[] = [];
@@ -66,5 +72,6 @@ export class Tile {
     const first = points[0]?.split(' ')[0];
     const last = points[points.length - 1]?.split(' ')[0];
     mark(this.area, 'd', line === '' ? '' : `${line}L${last} 24L${first} 24Z`);
+    return line !== '';
   }
 }

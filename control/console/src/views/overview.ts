@@ -41,7 +41,7 @@ export class OverviewView implements View {
 
   constructor(shell: Shell) {
     this.records = new Tile('Records', shell.href({ page: 'tenants' }));
-    this.latency = new Tile('Time to answer, p99', shell.href({ page: 'path' }));
+    this.latency = new Tile('Latency, p99', shell.href({ page: 'path' }));
     this.budgetLeft = new Tile('Error budget left');
     this.escalated = new Tile('202 budget left');
     this.duplicates = new Tile('Duplicates', shell.href({ page: 'dedup' }));
@@ -105,7 +105,7 @@ export class OverviewView implements View {
       }
       const tone = it.left < 0 ? 'bad' : it.left < 0.25 ? 'warn' : 'ok';
       const verdict = { bad: 'spent', warn: 'nearly spent', ok: 'within the budget' }[tone];
-      tile.set({ value: it.left, unit: 'share', bar: it.left, tone, verdict, under: `${text(it.bad, 'count')} of ${text(it.all, 'count')} in ${since} were ${what}; ${allowed} may be` });
+      tile.set({ value: it.left, unit: 'share', bar: it.left, tone, verdict, under: `${text(it.bad, 'count')} ${what} of ${text(it.all, 'count')} in ${since}; ${allowed} may be` });
     }
   }
 

@@ -14,8 +14,8 @@ export const STAGES: readonly Stage[] = [
   { name: 'signature', title: 'Signature', what: 'the signature is verified, before anything is looked up', of: 'turn', group: 'turn' },
   { name: 'verify', title: 'Verify', what: 'the claimed numbers are computed again', of: 'turn', group: 'turn' },
   { name: 'owner_hop', title: 'Claim', what: 'the owner of the key says whether it is the first', of: 'claim', group: 'owner' },
-  { name: 'wal_wait', title: 'Wait for the log, bodies', what: 'until the batch with the first body is durable', of: 'batch', group: 'disk' },
-  { name: 'decision_wait', title: 'Wait for the log, decisions', what: 'until the batch with the first decision is durable', of: 'batch', group: 'disk' },
+  { name: 'wal_wait', title: 'Log wait, bodies', what: 'until the batch with the first body is durable', of: 'batch', group: 'disk' },
+  { name: 'decision_wait', title: 'Log wait, decisions', what: 'until the batch with the first decision is durable', of: 'batch', group: 'disk' },
   { name: 'reply', title: 'Reply', what: 'answers are sent in the order of their connection', of: 'turn', group: 'out' },
 ];
 
