@@ -21,7 +21,7 @@ const SHOWN: [string, Look][] = [
 ];
 const PAGES = ['overview', 'path', 'shards', 'disk', 'dedup', 'tenants', 'lookup', 'refusals', 'events', 'runbook/wal-disk-pressure'];
 
-async function shoot(origin: string, shots: readonly [string, Look][], isStrict: boolean): Promise<void> {
+async function shoot(origin: string, shots: readonly [string, Look][], isStrict: boolean, name = ''): Promise<void> {
   const browser = await launch();
   for (const [page, look] of shots) {
     const tab = await Tab.open(browser, origin, look);
@@ -31,7 +31,7 @@ async function shoot(origin: string, shots: readonly [string, Look][], isStrict:
     await tab.page.evaluate(() => document.fonts.ready);
     // Two readings, so that everything on the page has been drawn twice.
     await tab.page.waitForTimeout(2500);
-    const file = join(out, `${page.split('/')[0]}-${look.width}-${look.theme}.png`);
+    const file = join(out, `${name || page.split('/')[0]}-${look.width}-${look.theme}.png`);
     await tab.page.screenshot({ path: file, fullPage: values.all === true });
     const { size } = statSync(file);
     console.log(`${file}: ${(size / 1024).toFixed(0)} KiB`);
@@ -58,6 +58,7 @@ if (values.fake) {
   await fake.close();
 } else {
   const gateway = await Gateway.start();
+  if (!values.all) await shoot(gateway.origin, [['overview', { width: 1280, theme: 'light' }]], true, 'first');
   gateway.load(400);
   // Long enough for plots to have a shape.
   await new Promise((resolve) => setTimeout(resolve, Number(values.warm ?? 150) * 1000));
