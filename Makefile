@@ -63,7 +63,7 @@ $(TOOLS)/%/installed:
 # ---- build and run --------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: ## release binaries: flk, flk-dataplane and flk-control in target/release
+build: console ## release binaries: flk, flk-dataplane and flk-control in target/release
 	$(CARGO) build --release --locked -p flk -p flk-dataplane -p flk-control
 
 .PHONY: run
@@ -107,7 +107,7 @@ $(AGE_VECTORS)/installed:
 		echo "test-unit: no vectors of age from the Go module proxy: their test is skipped" >&2
 
 .PHONY: test-unit
-test-unit: $(SOPS)/installed $(AGE_VECTORS)/installed ## unit, property and corpus tests of all crates, the simulator's own, and the rules of the repository
+test-unit: console $(SOPS)/installed $(AGE_VECTORS)/installed ## unit, property and corpus tests of all crates, the simulator's own, and the rules of the repository
 	@mkdir -p target
 	@test ! -d '$(AGE_VECTORS_FILES)' || export FLK_AGE_VECTORS='$(AGE_VECTORS_FILES)'; \
 	PATH="$(SOPS)/bin:$$PATH" FLK_NUMBERS=$(TEST_NUMBERS) $(CARGO) test --workspace --exclude flk-e2e $(TEST_FEATURES) --locked --no-fail-fast
@@ -149,7 +149,7 @@ sim-bugs: ## plants every bug in turn and prints how many seeds find it (the tab
 
 # What tests of whole processes start. The whole workspace is named so that nothing built for test-unit is built again.
 .PHONY: e2e-binaries
-e2e-binaries:
+e2e-binaries: console
 	$(CARGO) build --workspace --locked --bin flk-dataplane
 	$(CARGO) build --workspace --locked $(TEST_FEATURES) --bin flk-dataplane-planted
 
@@ -276,7 +276,7 @@ bench-flush: ## what makes a log write durable, nine ways, on the disk of a dire
 # ---- lint -----------------------------------------------------------------------------------------------------------
 
 .PHONY: lint
-lint: setup lint-fmt lint-clippy lint-doc lint-deny lint-peers ## format, clippy, rustdoc and dependencies; warnings are errors
+lint: setup lint-fmt lint-clippy lint-doc lint-deny lint-peers lint-console ## format, clippy, rustdoc, types of the console and dependencies; warnings are errors
 
 .PHONY: lint-fmt
 lint-fmt:
@@ -329,6 +329,10 @@ endif
 # ---- what is installed, in a cluster: `test-kube` and `kube-tools` ---------------------------------------------------
 
 -include tests/kube/Makefile.inc
+
+# ---- the console of flk-control: `console`, `test-console`, `console-pictures` and `console-cpu` ---------------------------------------
+
+-include control/console/Makefile.inc
 
 # ---- load by other people's generators: `load`, `load-smoke`, `load-check`, `load-locust`, `load-tools` -----------------------------
 

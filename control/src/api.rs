@@ -2,18 +2,30 @@
 //! anything else happens. It changes nothing itself: it gives orders to the controller.
 
 pub mod connections;
+mod silence;
+mod watched;
+
+mod browser;
+mod console;
+mod door;
+mod looks;
 mod problem;
+mod query;
 mod route;
 
-pub use route::Route;
+pub use route::{Door, Route};
 
+use crate::console::refusals::refusals;
+use crate::console::{Console, files};
 use crate::controller::Orders;
 use crate::metrics;
 use crate::scrape::Scraper;
-use crate::tokens::{Actor, TokensFile};
+use crate::tokens::TokensFile;
 use crate::view::{Board, Dataplane};
 use axum::Router;
-use axum::extract::RawPathParams;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::on;
@@ -27,9 +39,6 @@ use std::sync::Arc;
 /// The description of this interface (OpenAPI 3.1).
 pub const OPENAPI: &str = include_str!("api/openapi.json");
 
-/// A longer text is no token.
-const TOKEN_BYTES_MAX: usize = 1024;
-
 /// What requests are answered from.
 #[derive(Clone, Debug)]
 pub struct Api {
@@ -41,6 +50,8 @@ pub struct Api {
     pub scraper: Scraper,
     /// Who may use it.
     pub access: Access,
+    /// What the console is shown, where it is on.
+    pub console: Option<Console>,
 }
 
 /// Who may use the API.
@@ -52,15 +63,24 @@ pub enum Access {
     Tokens(TokensFile),
 }
 
+/// A request.
+struct Asked {
+    head: Parts,
+    /// What its path names.
+    parameter: Option<String>,
+}
+
 /// The router: one entry for each [`Route`].
 pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
     let mut router = Router::new();
-    for route in Route::ALL {
+    for &route in Route::ALL {
         let api = Arc::clone(&api);
-        let handler = move |headers: HeaderMap, parameters: RawPathParams| async move {
+        let handler = move |parameters: RawPathParams, request: Request| async move {
             let parameter = parameters.iter().next().map(|(_, value)| value.to_owned());
-            let answered = answer(&api, route, &headers, parameter.as_deref()).await;
+            let (head, body) = request.into_parts();
+            let asked = Asked { head, parameter };
+            let answered = answer(&api, route, &asked, body).await;
             answered.unwrap_or_else(|problem| problem.into_response())
         };
         router = router.route(route.path(), on(route.method(), handler));
@@ -71,15 +91,17 @@ pub fn router(api: Api) -> Router {
 }
 
 async fn answer(
-    api: &Api,
+    api: &Arc<Api>,
     route: Route,
-    headers: &HeaderMap,
-    parameter: Option<&str>,
+    asked: &Asked,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let authorized = authorized(api, route, headers).await;
+    let headers = &asked.head.headers;
+    let authorized = door::authorized(api, route, headers).await;
     let actor = authorized.inspect_err(|_| {
         api.board.send_modify(|view| view.counters.denied += 1);
     })?;
+    let parameter = asked.parameter.as_deref();
     match route {
         Route::Health => Ok(text("text/plain; charset=utf-8", "ok\n".to_owned())),
         Route::OpenApi => Ok(text("application/json", OPENAPI.to_owned())),
@@ -94,6 +116,48 @@ async fn answer(
         Route::Snapshot => json(&api.orders.document(number(parameter)?).await?),
         Route::Reload => json(&api.orders.reload(actor).await?),
         Route::Rollback => json(&api.orders.rollback(number(parameter)?, actor).await?),
+        _ => match &api.console {
+            Some(console) => shown(api, console, route, asked, body).await,
+            None => Err(Problem::NoConsole),
+        },
+    }
+}
+
+/// Answers of the console.
+async fn shown(
+    api: &Arc<Api>,
+    console: &Console,
+    route: Route,
+    asked: &Asked,
+    body: Body,
+) -> Result<Response, Problem> {
+    let headers = &asked.head.headers;
+    match route {
+        Route::Root | Route::ConsoleRoot => Ok(files::redirect()),
+        Route::Page => Ok(files::page(headers)),
+        Route::Asset => {
+            let file = asked
+                .parameter
+                .as_deref()
+                .and_then(|name| files::asset(name, headers));
+            file.ok_or(Problem::NoSuchPath)
+        }
+        Route::SignIn => console::sign_in(api, console, body).await,
+        Route::SignOut => Ok(console::sign_out(console, asked)),
+        Route::WhoAmI => console::who_am_i(api, console, asked).await,
+        Route::Catalog => console::catalog(console),
+        Route::History => console::history(console, asked).await,
+        Route::Attention => {
+            let matters = console.shown.attention().borrow().to_string();
+            Ok(text("application/json", matters + "\n"))
+        }
+        Route::Overview => looks::overview(api, console).await,
+        Route::Disk => looks::disk(console).await,
+        Route::LookUp => looks::look_up(api, console, asked).await,
+        Route::Refusals => compact(&refusals(&console.source)),
+        Route::Events => compact(&console.journal.newest()),
+        Route::Stream => console::begin_stream(api, console, asked),
+        _ => Err(Problem::NoSuchPath),
     }
 }
 
@@ -105,58 +169,6 @@ fn wanted(headers: &HeaderMap) -> Format {
         head.extend_from_slice(value.as_bytes());
     }
     Format::preferred(|it| quality(&head, it))
-}
-
-/// Whose request it is, if it may use this route.
-async fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Actor, Problem> {
-    let Some(needed) = route.role() else {
-        return Ok(Actor::cause("anonymous"));
-    };
-    let actor = match &api.access {
-        Access::Local => {
-            is_local(headers)?;
-            Actor::local()
-        }
-        Access::Tokens(file) => {
-            // Without a token nothing is opened: a caller that reaches the port must not cause work.
-            let bearer = bearer(headers).ok_or(Problem::NoToken)?;
-            let read = file.tokens().await.map_err(Problem::Tokens)?;
-            read.tokens.actor(bearer).ok_or(Problem::NoToken)?.clone()
-        }
-    };
-    match actor.role >= needed {
-        true => Ok(actor),
-        false => Err(Problem::Role { actor, needed }),
-    }
-}
-
-/// What may be a token: others may be made elsewhere than by `flk control token`, so only its bounds are known.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim();
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-    (is_bearer && (1..=TOKEN_BYTES_MAX).contains(&token.len())).then_some(token)
-}
-
-/// A page in a browser of this machine can send requests to loopback, under a name of its own that leads there. It has no
-/// token to show where there are none, so it is told by what browsers add.
-fn is_local(headers: &HeaderMap) -> Result<(), Problem> {
-    let host = headers.get(header::HOST).and_then(|it| it.to_str().ok());
-    let host = host.unwrap_or_default();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    let is_address = name.parse::<std::net::IpAddr>().is_ok();
-    match (
-        is_address || name == "localhost",
-        headers.contains_key(header::ORIGIN),
-    ) {
-        (true, false) => Ok(()),
-        _ => Err(Problem::Browser),
-    }
 }
 
 /// The numbers that can be had again, the newest first. While the data plane is away they are those that it said last.
@@ -190,6 +202,14 @@ fn number(parameter: Option<&str>) -> Result<u32, Problem> {
 
 fn json(value: &impl Serialize) -> Result<Response, Problem> {
     match serde_json::to_string_pretty(value) {
+        Ok(body) => Ok(text("application/json", body + "\n")),
+        Err(error) => Err(Problem::Bug(error.to_string())),
+    }
+}
+
+/// The same for programs alone.
+fn compact(value: &impl Serialize) -> Result<Response, Problem> {
+    match serde_json::to_string(value) {
         Ok(body) => Ok(text("application/json", body + "\n")),
         Err(error) => Err(Problem::Bug(error.to_string())),
     }

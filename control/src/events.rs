@@ -63,6 +63,11 @@ log_events! {
         /// Whether requests need a token.
         needs_token: bool,
     }
+    /// The console is served.
+    ConsoleServed "console.served" Info Always, CONTROL => {
+        /// Where browsers find it, on this host.
+        url: String,
+    }
     /// The admin API cannot listen yet.
     AdminWaiting "admin.waiting" Warn Always, CONTROL => {
         /// Address and port.

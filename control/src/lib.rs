@@ -19,8 +19,9 @@ pub mod controller;
 pub mod view;
 pub mod watch;
 
-// Operators.
+// Operators, and what they are shown.
 pub mod api;
+pub mod console;
 pub mod metrics;
 pub mod observe;
 

@@ -2,7 +2,7 @@
 //! table. It counts nothing itself: the view has the numbers.
 
 use crate::export::Exported;
-use crate::view::{Configuration, Dataplane, View};
+use crate::view::{Configuration, ConsoleCosts, Dataplane, View};
 use flk_dataplane::stats::exposition::{Format, OPEN_METRICS_END};
 use flk_dataplane::stats::family::Family;
 use flk_dataplane::stats::table::{self, Kind, Unit};
@@ -19,6 +19,8 @@ pub enum Value {
     Of(fn(&View) -> u64),
     /// Of traces on their way to a collector.
     Exported(fn(&Exported) -> &AtomicU64),
+    /// Of what the console costs.
+    Console(fn(&ConsoleCosts) -> &AtomicU64),
     /// Of the snapshot in force.
     Snapshot(fn(&Status) -> u64),
     /// Of the snapshot in force, by its number.
@@ -68,6 +70,10 @@ pub const METRICS: &[Metric] = &[
     exported("flk_control_spans_dropped_total", "Spans that were given up: too many waited, or all attempts to send them failed.", |it| &it.dropped),
     exported("flk_control_span_export_failures_total", "Attempts to send spans that failed.", |it| &it.failures),
     exported("flk_control_traces_overwritten_total", "Traces that a shard overwrote before they were read.", |it| &it.overwritten),
+    Metric::new("flk_control_console_streams", Kind::Gauge, "Streams of the console that are open.", Value::Console(|it| &it.streams)),
+    Metric::new("flk_control_console_streams_cut_total", Kind::Counter, "Streams of the console that were cut off, for their client took nothing for some seconds.", Value::Console(|it| &it.streams_cut)),
+    Metric::new("flk_control_console_history_bytes", Kind::Gauge, "Memory that the history of the console takes.", Value::Console(|it| &it.history_bytes)).unit(Unit::Bytes),
+    Metric::new("flk_control_console_series_left_out", Kind::Gauge, "Series whose history the console does not keep, for all together take more memory than there is for them.", Value::Console(|it| &it.series_left_out)),
     snapshot("flk_control_snapshot_number", "The snapshot in force, as the data plane said last.", |it| u64::from(it.in_force.number)),
     snapshot("flk_control_snapshot_since_seconds", "Since when it is in force, in seconds since 1970.", |it| it.in_force.since_s).unit(Unit::Seconds),
     snapshot("flk_control_tenants_closed", "Tenants that admit nothing, for a key of theirs could not be loaded.", |it| it.closed.len() as u64),
@@ -111,6 +117,7 @@ impl Value {
         Some(match *self {
             Value::Of(of) => (String::new(), of(view)),
             Value::Exported(of) => (String::new(), of(&view.exported).load(Ordering::Relaxed)),
+            Value::Console(of) => (String::new(), of(&view.console).load(Ordering::Relaxed)),
             Value::Snapshot(of) => (String::new(), of(status?)),
             Value::ByNumber(of) => {
                 let number = status?.in_force.number;

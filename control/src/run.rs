@@ -2,12 +2,19 @@
 
 use crate::api::connections::{self, Bounds};
 use crate::api::{Access, Api, router};
-use crate::audit::{Audit, AuditError};
+use crate::audit::{self, Audit, AuditError};
+use crate::console::chronicle::Chronicle;
+use crate::console::clock::Clock;
+use crate::console::journal::Journal;
+use crate::console::record::{self, record};
+use crate::console::shown::Shown;
+use crate::console::source::Source;
+use crate::console::{Console, files};
 use crate::controller::{Controller, Orders, Parts};
 use crate::desired::Mistakes;
 use crate::events::{
-    AdminListening, AdminWaiting, AuditTorn, CoreDumpsOn, Failed, SettingRefused, SpansExported,
-    StdinFailed,
+    AdminListening, AdminWaiting, AuditTorn, ConsoleServed, CoreDumpsOn, Failed, SettingRefused,
+    SpansExported, StdinFailed,
 };
 use crate::export::export;
 use crate::link::{Link, of_system};
@@ -20,7 +27,7 @@ use crate::tokens::{Actor, TokensFile};
 use crate::view::{Board, board};
 use crate::watch::Changes;
 use flk_dataplane::config::sealed::AgeKeys;
-use flk_dataplane::config::{ControlSettings, SecretPath};
+use flk_dataplane::config::{Config, ConsoleAccess, ControlSettings, SecretPath};
 use flk_dataplane::driver::signal::unblock;
 use flk_dataplane::exit::Exit;
 use flk_dataplane::logs;
@@ -119,6 +126,7 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     let (published, news) = watch::channel(None);
     let (sender, orders) = mpsc::channel(ORDERS_MAX);
     let orders_to = Orders(sender);
+    let console = console(&config, &scraper, &board);
     let controller = Controller::new(Parts {
         read: options.reader(),
         changes: Changes::beside(options.file().as_deref()),
@@ -132,6 +140,7 @@ async fn serve(options: &Options) -> Result<(), StartError> {
         board: board.clone(),
         scraper: scraper.clone(),
         access,
+        console,
     };
     let controller = tokio::spawn(controller.run(orders));
     tokio::spawn(observe(scraper, news, board));
@@ -154,6 +163,36 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     // A publishing that is under way may be cut off: the data plane has it wholly or not at all, and the next start compares.
     controller.abort();
     Ok(())
+}
+
+/// What the console is shown, where it is on: from here on a reading is taken each second.
+fn console(config: &Config, scraper: &Scraper, board: &Board) -> Option<Console> {
+    let settings = &config.control;
+    if !settings.console.is_served_at(settings.admin_listen) {
+        return None;
+    }
+    let clock = Clock::begin(record::now_ms());
+    let costs = Arc::clone(&board.borrow().console);
+    let shown = Arc::new(Shown::begin(&clock, costs));
+    let source = Source::of(config.wal_dir.clone(), scraper.clone());
+    let journal = Arc::<Journal>::default();
+    let audit = settings.directory.join(audit::FILE);
+    let chronicle = Chronicle::of(Arc::clone(&journal), source.clone(), audit);
+    tokio::spawn(chronicle.run(Arc::clone(&shown)));
+    tokio::spawn(record(
+        Arc::clone(&shown),
+        clock,
+        source.clone(),
+        board.clone(),
+    ));
+    Some(Console {
+        shown,
+        source,
+        journal,
+        sessions: Arc::default(),
+        kept: Arc::default(),
+        is_tls: settings.console == ConsoleAccess::Tls,
+    })
 }
 
 /// Who may use the API.
@@ -230,12 +269,18 @@ async fn listen(address: SocketAddr, api: Api) {
         Access::Local => ("every process of this machine may use it", false),
         Access::Tokens(_) => ("with tokens", true),
     };
+    let has_console = api.console.is_some();
     let listens_on = listener.local_addr().unwrap_or(address);
     let event = AdminListening {
         address: listens_on.to_string(),
         needs_token,
     };
     say(event, format!("admin API on http://{listens_on}, {who}"));
+    if has_console {
+        let url = format!("http://{listens_on}{}", files::PAGE);
+        let message = format!("console on {url}");
+        say(ConsoleServed { url }, message);
+    }
     connections::serve(listener, router(api), Bounds::default()).await;
 }
 

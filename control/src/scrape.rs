@@ -39,6 +39,11 @@ impl Scraper {
         }
     }
 
+    /// Where the data plane is reached from here.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The page, in this format.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// Random bytes of a token.
-const TOKEN_BYTES: usize = 32;
+/// Random bytes of a token, and of a session.
+const SECRET_BYTES: usize = 32;
 /// How tokens begin, so that scanners for secrets know them.
 const PREFIX: &str = "flkadm_";
 /// Wrong lines of one file that are reported.
@@ -139,8 +139,12 @@ impl Tokens {
 
     /// Whose token this is. Only hashes are compared, so the time that it takes tells nothing of a token.
     pub fn actor(&self, token: &str) -> Option<&Actor> {
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let found = self.0.iter().find(|(known, _)| *known == digest);
+        self.actor_of(&digest(token))
+    }
+
+    /// Whose token has this hash.
+    pub fn actor_of(&self, digest: &[u8; 32]) -> Option<&Actor> {
+        let found = self.0.iter().find(|(known, _)| known == digest);
         found.map(|(_, actor)| actor)
     }
 }
@@ -171,20 +175,30 @@ fn check_name(name: &str) -> Result<(), String> {
 /// The name is not allowed, or the system has no random bytes.
 pub fn make(name: &str, role: Role) -> Result<(String, String), String> {
     check_name(name)?;
-    let mut bytes = [0; TOKEN_BYTES];
+    let token = format!("{PREFIX}{}", hex(&random()?));
+    let line = format!("{name}:{}:{}", role.as_str(), hex(&digest(&token)));
+    Ok((token, line))
+}
+
+/// Random bytes of a secret.
+pub(crate) fn random() -> Result<[u8; SECRET_BYTES], String> {
+    let mut bytes = [0; SECRET_BYTES];
     let mut filled = 0;
     while filled < bytes.len() {
         let flags = rustix::rand::GetRandomFlags::empty();
         let got = rustix::rand::getrandom(&mut bytes[filled..], flags);
         filled += got.map_err(|error| format!("no random bytes: {error}"))?;
     }
-    let token = format!("{PREFIX}{}", hex(&bytes));
-    let digest = hex(&Sha256::digest(token.as_bytes()));
-    let line = format!("{name}:{}:{digest}", role.as_str());
-    Ok((token, line))
+    Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The hash that a secret is kept as.
+pub(crate) fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// Two digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -6,6 +6,7 @@ use crate::suspect::Suspicion;
 use flk_dataplane::driver::agent::protocol::Status;
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::sync::watch;
 
 /// Everything that is shown.
@@ -32,6 +33,22 @@ pub struct View {
     /// What became of traces; metrics show it.
     #[serde(skip)]
     pub exported: Arc<Exported>,
+    /// What the console costs; metrics show it.
+    #[serde(skip)]
+    pub console: Arc<ConsoleCosts>,
+}
+
+/// What the console costs.
+#[derive(Debug, Default)]
+pub struct ConsoleCosts {
+    /// Streams that are open.
+    pub streams: AtomicU64,
+    /// Streams whose clients took nothing for too long.
+    pub streams_cut: AtomicU64,
+    /// Bytes of the history.
+    pub history_bytes: AtomicU64,
+    /// Series whose history is not kept.
+    pub series_left_out: AtomicU64,
 }
 
 /// Whether the data plane answers.

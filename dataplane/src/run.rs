@@ -276,7 +276,7 @@ fn start<D: ShardDriver>(
     announce(&config, found, address, sandbox.as_ref(), console);
     (around.listening)(address);
 
-    let (stats, statistics) = publish_statistics(&config, host.shards, console);
+    let (stats, statistics) = publish_statistics(&config, &host, console);
     stats.begin(clock::now().wall_us);
     let stats = Arc::new(stats);
     let times = &around.time_limits;
@@ -339,8 +339,8 @@ fn observe(
 
 /// The page of statistics and its memory, which others can map as long as it is open. Without one the gateway counts all the
 /// same.
-fn publish_statistics(config: &Config, shards: u16, console: &Console) -> (Stats, Option<OwnedFd>) {
-    let (stats, memory) = match statistics::publish(shards) {
+fn publish_statistics(config: &Config, host: &Host, console: &Console) -> (Stats, Option<OwnedFd>) {
+    let (stats, memory) = match statistics::publish(host.shards) {
         Ok(Published { stats, memory }) => (stats, Some(memory)),
         Err(error) => {
             let message = format!(
@@ -348,11 +348,13 @@ fn publish_statistics(config: &Config, shards: u16, console: &Console) -> (Stats
             );
             let error = error.to_string();
             console.say(StatisticsPrivate { error }, message);
-            (Stats::new(shards), None)
+            (Stats::new(host.shards), None)
         }
     };
+    let header = stats.parts().header;
+    header.driver.set(host.driver.kind.name());
     if let Some(region) = &config.region {
-        stats.parts().header.region.set(region.as_str());
+        header.region.set(region.as_str());
     }
     (stats, memory)
 }

@@ -14,6 +14,7 @@ mod backup;
 mod batch;
 mod bench;
 mod bench_tenants;
+mod console;
 mod control;
 mod damage;
 mod doctor;

@@ -1,23 +1,22 @@
 //! The connections of the admin API: how many there are at a time, and how long each may be silent. A new one takes the place
 //! of the one that has been silent for the longest time, so no number of them keeps another out or uses up the descriptors
 //! that publishing needs. Where none is silent, the next answer is the last one of its connection. It knows nothing of what is
-//! asked, and never ends a connection whose request is being answered.
+//! asked, and never ends a connection whose request is being answered; one whose client takes nothing of its answer is ended.
 
+use super::silence::Silence;
+use super::watched::Watched;
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use std::collections::HashMap;
-use std::io::{Error, ErrorKind, IoSlice};
-use std::pin::Pin;
+use std::io::ErrorKind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -35,6 +34,8 @@ pub struct Bounds {
     pub connections_max: usize,
     /// How long the head of a request may take, from the beginning of the connection or from the answer before.
     pub head_max: Duration,
+    /// How long a client may take nothing of an answer that there is.
+    pub take_max: Duration,
 }
 
 impl Default for Bounds {
@@ -42,6 +43,7 @@ impl Default for Bounds {
         Bounds {
             connections_max: 64,
             head_max: Duration::from_secs(30),
+            take_max: Duration::from_secs(30),
         }
     }
 }
@@ -95,89 +97,6 @@ struct Seat {
     silence: Silence,
 }
 
-/// Since when nothing has been asked on a connection, and its client has taken nothing of an answer; nothing while a request is
-/// being answered.
-#[derive(Clone)]
-struct Silence(Arc<Mutex<Option<Instant>>>);
-
-impl Silence {
-    fn since(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
-    }
-
-    /// A part of an answer is on its way.
-    fn interrupt(&self) {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(since) = &mut *since {
-            *since = Instant::now();
-        }
-    }
-}
-
-/// A stream that tells what a client takes.
-struct Watched {
-    stream: TokioIo<TcpStream>,
-    silence: Silence,
-}
-
-impl Watched {
-    fn note(&self, written: Poll<Result<usize, Error>>) -> Poll<Result<usize, Error>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.silence.interrupt();
-        }
-        written
-    }
-}
-
-impl Read for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: ReadBufCursor<'_>,
-    ) -> Poll<Result<(), Error>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
-    }
-}
-
-impl Write for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<Result<usize, Error>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<Result<usize, Error>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.note(written)
-    }
-}
-
 /// A request is being answered until this is dropped.
 struct Answering {
     silence: Silence,
@@ -221,12 +140,9 @@ impl Connections {
     }
 
     fn add(&mut self, stream: TcpStream, router: Router) {
-        let silence = Silence(Arc::new(Mutex::new(Some(Instant::now()))));
+        let silence = Silence::begin();
         let (of_seat, answered) = (silence.clone(), Arc::clone(&self.answered));
-        let stream = Watched {
-            stream: TokioIo::new(stream),
-            silence: silence.clone(),
-        };
+        let stream = Watched::new(stream, silence.clone(), self.bounds.take_max);
         let is_wanted = Arc::clone(&self.is_wanted);
         let routes = TowerToHyperService::new(router);
         let service = service_fn(move |request: Request<Incoming>| {
@@ -355,6 +271,7 @@ mod tests {
         let bounds = Bounds {
             connections_max: 2,
             head_max: LONG,
+            take_max: LONG,
         };
         let (address, _) = server(bounds).await;
         let mut first = connect(address).await;
@@ -380,6 +297,7 @@ mod tests {
             let bounds = Bounds {
                 connections_max,
                 head_max: LONG,
+                take_max: LONG,
             };
             let (address, Held { asked, release }) = server(bounds).await;
             let mut held = connect(address).await;
@@ -422,6 +340,7 @@ mod tests {
         let bounds = Bounds {
             connections_max: 2,
             head_max: LONG,
+            take_max: LONG,
         };
         // As one that asks a disk: when it is answered, the next one of the same client is there already.
         let hop = || async {
@@ -461,6 +380,7 @@ mod tests {
         let bounds = Bounds {
             connections_max: 2,
             head_max: LONG,
+            take_max: LONG,
         };
         let (address, _) = server(bounds).await;
         let mut slow = connect(address).await;

@@ -1,11 +1,14 @@
 //! Why a request is not carried out, as an answer: one row makes status, code and title. No answer holds a token.
 
+use crate::console::history::{COLUMNS_MAX, ROWS_MAX};
+use crate::console::shown::STREAMS_MAX;
 use crate::controller::Refusal;
 use crate::tokens::{Actor, Role};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flk_dataplane::driver::agent::protocol::Code;
 use serde_json::json;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Why a request is not carried out.
 #[derive(Debug)]
@@ -29,6 +32,26 @@ pub(super) enum Problem {
     },
     /// It came from a page in a browser.
     Browser,
+    /// It came from another page than the console.
+    Foreign,
+    /// The console is off here.
+    NoConsole,
+    /// There is nothing to sign in with.
+    NoSignIn,
+    /// The query says nothing that can be answered.
+    Query(String),
+    /// More columns or rows than an answer may have.
+    TooMuch,
+    /// There are as many streams as there may be.
+    Streams,
+    /// Too many answers are being made.
+    Busy,
+    /// It is no id of a record.
+    NotAnId,
+    /// No outcome of that id answers; with the time at which one did for the last time, in milliseconds since 1970.
+    NoOutcome(Option<u64>),
+    /// Files of the log cannot be read.
+    Unreadable(String),
     /// The data plane is away.
     Away(String),
     /// The controller did not carry it out.
@@ -57,6 +80,16 @@ impl Problem {
                 "The token's role does not suffice",
             ),
             Problem::Browser => (403, "local_only", "Only programs of this machine may ask"),
+            Problem::Foreign => (403, "foreign_page", "A page elsewhere asked"),
+            Problem::NoConsole => (404, "no_console", "The console is off"),
+            Problem::NoSignIn => (409, "no_sign_in", "There are no tokens to sign in with"),
+            Problem::Query(_) => (400, "wrong_query", "The query is wrong"),
+            Problem::TooMuch => (400, "too_much", "Too many columns or rows"),
+            Problem::Streams => (503, "too_many_streams", "There are too many streams"),
+            Problem::Busy => (503, "busy", "Too many answers are being made"),
+            Problem::NotAnId => (400, "not_an_id", "A pcs_id is 64 of 0-9 a-f"),
+            Problem::NoOutcome(_) => (404, "outcome_not_found", "No outcome is stored"),
+            Problem::Unreadable(_) => (503, "log_unreadable", "The log cannot be read"),
             Problem::Away(_) => (503, "dataplane_away", "The data plane does not answer"),
             Problem::Bug(_) => (500, "bug", "A mistake in flk-control"),
             Problem::Refused(refusal) => match refusal {
@@ -92,7 +125,36 @@ impl Problem {
                 "Without tokens, requests with an Origin, or for a host other than localhost or an address, are refused."
                     .to_owned()
             }
-            Problem::Tokens(why) | Problem::Away(why) | Problem::Bug(why) => why.clone(),
+            Problem::Foreign => {
+                "The console answers its own page and programs: Origin or Sec-Fetch-Site names another page.".to_owned()
+            }
+            Problem::NoConsole => {
+                "ADMIN_CONSOLE says where it is served: docs/control.md.".to_owned()
+            }
+            Problem::NoSignIn => {
+                "Without ADMIN_TOKENS_FILE every user of this machine may look.".to_owned()
+            }
+            Problem::TooMuch => format!(
+                "An answer has at most {COLUMNS_MAX} columns and {ROWS_MAX} rows: name fewer metrics, or a shorter time."
+            ),
+            Problem::Streams => format!(
+                "At most {STREAMS_MAX} streams are open at a time: close a page of the console."
+            ),
+            Problem::Busy => "Slow clients have not taken theirs yet: try again.".to_owned(),
+            Problem::NotAnId => "Ask for the pcs_id as records have it.".to_owned(),
+            Problem::NoOutcome(None) => {
+                "No outcome of that id is stored for this tenant.".to_owned()
+            }
+            Problem::NoOutcome(Some(expired_ms)) => {
+                let at = UNIX_EPOCH + Duration::from_millis(*expired_ms);
+                let at = humantime::format_rfc3339_seconds(at);
+                format!("There was an outcome of that id: its time was over at {at}.")
+            }
+            Problem::Unreadable(why)
+            | Problem::Query(why)
+            | Problem::Tokens(why)
+            | Problem::Away(why)
+            | Problem::Bug(why) => why.clone(),
             Problem::Refused(Refusal::Wrong(_)) => {
                 "The configuration is wrong, and the one in force stays.".to_owned()
             }

@@ -1,7 +1,7 @@
 //! The admin API: who is let in, and whether its description is true.
 
 use crate::world::{Control, World};
-use flk_control::api::{OPENAPI, Route};
+use flk_control::api::{Door, OPENAPI, Route};
 use flk_control::tokens::{Role, make};
 use flk_testkit::process::Process;
 use serde_json::Value;
@@ -16,7 +16,8 @@ fn every_route_is_described_and_every_described_route_exists() {
         let methods = methods.as_object().unwrap().iter();
         methods.map(move |(method, operation)| (method.as_str(), path.as_str(), operation))
     });
-    let of_routes: BTreeSet<_> = Route::ALL.map(|it| (it.method_name(), it.path())).into();
+    let of_routes = Route::ALL.iter().map(|it| (it.method_name(), it.path()));
+    let of_routes: BTreeSet<_> = of_routes.collect();
     let of_page: BTreeSet<_> = operations
         .clone()
         .map(|(method, path, _)| (method, path))
@@ -38,13 +39,24 @@ fn every_described_route_answers_as_described() {
     let world = World::with_rate(1000);
     let control = world.start();
     let described: Value = serde_json::from_str(OPENAPI).unwrap();
-    for route in Route::ALL {
+    // A stream has no end: a test of its own reads it.
+    let with_end = Route::ALL.iter().filter(|it| **it != Route::Stream);
+    for route in with_end {
         let path = route.path().replace("{number}", "0");
+        let path = match route {
+            Route::History => format!("{path}?names=flk_ingest"),
+            _ => path,
+        };
         let method = route.method_name().to_uppercase();
         let answer = control.ask(&method, &path, "Content-Length: 0\r\n");
         let responses = &described["paths"][route.path()][route.method_name()]["responses"];
-        let content = &responses[answer.status.to_string()]["content"];
-        let kind = answer.header("Content-Type").unwrap();
+        let response = &responses[answer.status.to_string()];
+        assert!(response.is_object(), "{path}: {}", answer.status);
+        let content = &response["content"];
+        let Some(kind) = answer.header("Content-Type") else {
+            assert!(content.is_null() && answer.body.is_empty(), "{path}");
+            continue;
+        };
         let kind = kind.split(';').next().unwrap();
         assert!(
             content[kind].is_object(),
@@ -73,7 +85,7 @@ fn a_path_or_method_that_is_not_there_is_a_problem_document() {
     let world = World::with_rate(1000);
     let control = world.start();
     for (method, path, status, code) in [
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/v2", 404, "not_found"),
         ("GET", "/v1/snapshots/x", 400, "not_a_number"),
         ("GET", "/v1/snapshots/4294967296", 400, "not_a_number"),
         ("GET", "/v1/snapshots/9", 404, "not_kept"),
@@ -111,7 +123,9 @@ fn a_token_may_do_what_its_role_may_and_is_named_in_the_audit_log() {
         let fields = format!("Authorization: Bearer {token}\r\nContent-Length: 0\r\n");
         control.ask(method, path, &fields)
     };
-    for route in Route::ALL {
+    // Sessions are for browsers, and a stream has no end: tests of their own look at them.
+    let of_programs = |it: &&Route| **it != Route::Stream && it.door() != Door::OwnPage;
+    for route in Route::ALL.iter().filter(of_programs) {
         let path = route.path().replace("{number}", "0");
         let method = route.method_name().to_uppercase();
         for (token, role) in tokens.iter().zip(Role::ALL) {

@@ -1,11 +1,15 @@
-//! A data plane that speaks the protocol of `control.sock` and nothing else. It keeps what it was asked, and makes the
-//! mistakes that a test orders.
+//! A data plane that speaks the protocol of `control.sock`, and hands its page of statistics out. It keeps what it was asked, and
+//! makes the mistakes that a test orders.
 
+use flk_dataplane::driver::statistics::{self, Published};
 use flk_dataplane::snapshot::{Digest, Document};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, IoSlice, Write};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -37,9 +41,14 @@ struct State {
 /// It serves until it is stopped or dropped.
 pub(crate) struct Fake {
     state: Arc<Mutex<State>>,
-    socket: PathBuf,
+    wal_dir: PathBuf,
     pub(crate) metrics_at: SocketAddr,
+    /// What a test counts.
+    pub(crate) page: Arc<Published>,
 }
+
+/// Shards that its page has.
+pub(crate) const SHARDS: u16 = 2;
 
 impl Fake {
     /// Serves from a directory, with this document in force under 0.
@@ -49,15 +58,18 @@ impl Fake {
             documents: BTreeMap::from([(0, document)]),
             ..State::default()
         }));
-        let socket = wal_dir.join("control.sock");
-        listen(&socket, &state);
+        let page = Arc::new(statistics::publish(SHARDS).unwrap());
+        page.stats.begin(1_700_000_000_000_000);
+        listen(wal_dir, &state);
+        hand_out(wal_dir, &state, &page);
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap();
         let metrics_at = metrics.local_addr().unwrap();
         std::thread::spawn(move || serve_metrics(&metrics));
         Fake {
             state,
-            socket,
+            wal_dir: wal_dir.to_owned(),
             metrics_at,
+            page,
         }
     }
 
@@ -85,18 +97,49 @@ impl Fake {
             let _ = stream.shutdown(Shutdown::Both);
         }
         drop(state);
-        std::fs::remove_file(&self.socket).unwrap();
+        for socket in ["control.sock", "keeper.sock"] {
+            std::fs::remove_file(self.wal_dir.join(socket)).unwrap();
+        }
     }
 
     /// It is back, with what was in force before.
     pub(crate) fn come_back(&self) {
         self.state.lock().unwrap().is_gone = false;
-        listen(&self.socket, &self.state);
+        listen(&self.wal_dir, &self.state);
+        hand_out(&self.wal_dir, &self.state, &self.page);
     }
 }
 
-fn listen(socket: &Path, state: &Arc<Mutex<State>>) {
-    let listener = UnixListener::bind(socket).unwrap();
+/// Answers each client of `keeper.sock` with the page.
+fn hand_out(wal_dir: &Path, state: &Arc<Mutex<State>>, page: &Arc<Published>) {
+    let listener = UnixListener::bind(wal_dir.join("keeper.sock")).unwrap();
+    let (state, page) = (Arc::clone(state), Arc::clone(page));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            if state.lock().unwrap().is_gone {
+                return;
+            }
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line);
+            if line != "flk1 statistics\n" {
+                continue;
+            }
+            let memory = [page.memory.as_fd()];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut rights = SendAncillaryBuffer::new(&mut space);
+            assert!(rights.push(SendAncillaryMessage::ScmRights(&memory)));
+            let _ = sendmsg(
+                &stream,
+                &[IoSlice::new(b"ok\n")],
+                &mut rights,
+                SendFlags::NOSIGNAL,
+            );
+        }
+    });
+}
+
+fn listen(wal_dir: &Path, state: &Arc<Mutex<State>>) {
+    let listener = UnixListener::bind(wal_dir.join("control.sock")).unwrap();
     let state = Arc::clone(state);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {

@@ -4,10 +4,13 @@
 
 mod api;
 mod connections;
+mod console;
+mod events;
 mod fake;
 mod history;
 mod logs;
 mod process;
 mod reload;
+mod sessions;
 mod units;
 mod world;

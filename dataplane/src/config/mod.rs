@@ -32,7 +32,7 @@ mod unknown;
 mod variables;
 mod wal_secret;
 
-pub use control::ControlSettings;
+pub use control::{ConsoleAccess, ControlSettings};
 pub use document::shown_source;
 pub use environment::{Environment, is_setting, names_of_keys};
 pub use error::{ConfigError, Place};

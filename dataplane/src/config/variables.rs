@@ -150,6 +150,8 @@ variables! {
     AdminListen "ADMIN_LISTEN" "admin.listen" false "127.0.0.1:8081" "an IP address with a port, e.g. 127.0.0.1:8081 or [::1]:8081; another than loopback needs ADMIN_TOKENS_FILE";
     /// File of the tokens that flk-control lets in, one actor:role:sha256 a line.
     AdminTokensFile "ADMIN_TOKENS_FILE" "admin.tokens_file" false "no tokens: every process of this machine is let in" "a file as flk control token --help describes it";
+    /// Where flk-control serves its console, a page for browsers.
+    AdminConsole "ADMIN_CONSOLE" "admin.console" false "local" "local (only where ADMIN_LISTEN is loopback), tls (anywhere, behind a proxy that ends TLS), plain (anywhere, without TLS: tokens can be read on the way) or off";
     /// Directory of the audit log of flk-control.
     ControlDir "CONTROL_DIR" "control.dir" false "the directory control beside WAL_DIR" "a directory that flk-control may write; it is made if it is not there";
 }

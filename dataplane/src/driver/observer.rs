@@ -50,6 +50,9 @@ impl Observer {
     /// # Errors
     /// No thread can be started.
     pub fn start(observed: Observed) -> Result<Observer, DriverError> {
+        for (page, &cpu) in observed.stats.observed.iter().zip(&observed.cores) {
+            page.cpu_from_one.set(cpu as u64 + 1);
+        }
         let (ends, ended) = channel();
         let mut looking = Looking::new(observed);
         std::thread::Builder::new()

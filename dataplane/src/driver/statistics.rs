@@ -4,6 +4,7 @@
 use super::line_socket::ASK_FOR_STATISTICS;
 use crate::stats::exposition::{self, Format};
 use crate::stats::page::{Header, Layout, NAME, PageError, Parts};
+use crate::stats::refused::{self, Refused};
 use crate::stats::tenant_name;
 use crate::stats::{KeeperStats, ObservedStats, ProcessStats, ShardStats, Stats, Traces};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -119,6 +120,24 @@ impl Reader {
     pub fn origin(&self) -> [String; 3] {
         let Parts { header, .. } = self.parts();
         [header.version.get(), header.region.get(), header.node.get()]
+    }
+
+    /// What runs its shards; empty where it did not say.
+    pub fn driver(&self) -> String {
+        self.parts().header.driver.get()
+    }
+
+    /// The CPU that each shard is pinned to, as far as it is known.
+    pub fn cpus(&self) -> Vec<Option<u64>> {
+        let observed = self.parts().observed.iter();
+        observed
+            .map(|it| it.cpu_from_one.get().checked_sub(1))
+            .collect()
+    }
+
+    /// What all shards refused last, the newest first.
+    pub fn refusals(&self) -> Vec<Refused> {
+        refused::all(&self.parts())
     }
 
     /// What each shard traced last.

@@ -44,6 +44,8 @@ pub struct Decision {
     /// The wall clock of its turn, in microseconds since the Unix epoch. A slice does not have it: there it is what the expiry
     /// clock showed, which is behind by the time that was withheld until then.
     pub decided_us: u64,
+    /// Id of the key that verified its record; a slice does not have it.
+    pub key_id: Option<[u8; 8]>,
 }
 
 /// The outcome of an id.
@@ -144,6 +146,7 @@ impl Find {
                     body: it.body,
                 },
                 decided_us: fields.wall_us,
+                key_id: Some(it.key_id),
             };
             log.found.push((fields.sequence, decision));
         }
@@ -204,6 +207,7 @@ impl Find {
                         params: params.unwrap_or_default(),
                         origin: Origin::Slice(entry.file),
                         decided_us: CLOCK_BEGIN_US + u64::from(decided.decided_at) * 1_000_000,
+                        key_id: None,
                     });
                     return Ok(());
                 }
@@ -374,6 +378,7 @@ mod tests {
                 params: ParamsVersion::ONE,
                 origin,
                 decided_us: 0,
+                key_id: None,
             });
         }
         let outcome = find.outcome(0, Writing::Goes).unwrap();

@@ -111,6 +111,8 @@ impl Ingress {
             match request.refused {
                 None => self.append_one(core, request, inbox, now),
                 Some(refusal) => {
+                    let whose = (Some(request.context.tenant), None);
+                    self.note_refusal(refusal.problem, "", whose, now);
                     self.give_back_share(core, &request);
                     let needs = Sequence::default();
                     self.answer(core, request.to(), refusal.answer(), needs);

@@ -226,6 +226,7 @@ impl Ingress {
         if self.end_skip(slot) {
             return FrameStep::Enough; // it has its answer
         }
+        self.note_refusal(refusal.problem, "", (None, None), now);
         let connection = self.connections.at(slot);
         connection.end_request();
         let survives =

@@ -14,7 +14,8 @@ use crate::event::{Driver, Outbox, Stage};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::snapshot::ActiveKeys;
-use crate::stats::tenants::TenantPages;
+use crate::stats::refusals::Noted;
+use crate::stats::tenants::{Row, TenantPages};
 use crate::verdict::{Case, Refusal};
 use crate::wal::record::{Entry, Refused};
 use flk_contract::{Params, Verified};
@@ -22,6 +23,9 @@ use flk_contract::{Params, Verified};
 /// So many claims are made together, for the memory that they need to come at the same time: what they touch fits into the second
 /// cache.
 pub(super) const CLAIMS_TOGETHER: usize = 64;
+
+/// Statuses of refusals that are noted: of records that will never be taken as they are, and of those over a rate.
+const NOTED: [u16; 5] = [400, 401, 413, 415, 429];
 
 /// A claim that its owner gets next. The claims of a turn are the same whether each follows its record or all follow the last one:
 /// no answer to them is looked at before the deciding stage.
@@ -42,6 +46,8 @@ struct InTurn<'a, D> {
     page: &'a TenantPages,
     /// The key of the record, and the number of the parameter set that judges it, once they are known.
     claims: Option<(Key, u16)>,
+    /// Where the key is counted whose signature it has.
+    signed_by: Option<Row>,
 }
 
 impl<D: Driver> Case for InTurn<'_, D> {
@@ -56,6 +62,7 @@ impl<D: Driver> Case for InTurn<'_, D> {
     fn authentic(&mut self, verified: &Verified) {
         self.driver.probe(Stage::Verify);
         if let Some(row) = self.tenant.key_row(verified.key) {
+            self.signed_by = Some(row);
             let key = self.page.key(row);
             key.verified.add(1);
             key.last_seen_us
@@ -90,7 +97,9 @@ impl Ingress {
             let judged = self.judge_body(core, &body, now, driver);
             driver.probe(Stage::Claim);
             match judged {
-                Err(Refusal { problem, field }) => {
+                Err((Refusal { problem, field }, signed_by)) => {
+                    let whose = (Some(context.tenant), signed_by);
+                    self.note_refusal(problem, field, whose, now);
                     if problem == Problem::SignatureInvalid {
                         let bytes = (body.end - body.start) as u64;
                         let from = (context.tenant, body.client);
@@ -116,7 +125,7 @@ impl Ingress {
         logged: &Logged,
         now: Now,
         driver: &mut impl Driver,
-    ) -> Result<Claim, Refusal> {
+    ) -> Result<Claim, (Refusal, Option<Row>)> {
         driver.probe(Stage::Parse);
         let id = logged.context.tenant;
         let mut case = InTurn {
@@ -127,9 +136,11 @@ impl Ingress {
             hash: &core.hash,
             page: &self.config.stats.shards[usize::from(self.config.id.0)].tenants,
             claims: None,
+            signed_by: None,
         };
         let body = &core.log.open_bodies()[logged.start..logged.end];
-        let judged = self.judge.verdict(body, &mut case)?;
+        let judged = self.judge.verdict(body, &mut case);
+        let judged = judged.map_err(|refusal| (refusal, case.signed_by))?;
         let Some((key, params)) = case.claims else {
             unreachable!("no outcome is without parameters")
         };
@@ -142,6 +153,25 @@ impl Ingress {
             coh_star: judged.coh_star as f32,
             r: judged.r as f32,
         })
+    }
+
+    /// Notes a refusal for the console.
+    pub(super) fn note_refusal(
+        &self,
+        problem: Problem,
+        field: &'static str,
+        (tenant, key): (Option<TenantId>, Option<Row>),
+        now: Now,
+    ) {
+        if NOTED.contains(&problem.status()) {
+            self.stats().refusals.note(&Noted {
+                wall_us: now.wall_us,
+                problem: problem.number(),
+                field,
+                tenant: tenant.map(|it| self.in_force.of(it).row),
+                key,
+            });
+        }
     }
 
     /// The body's disposition is a refusal; the answer waits for both.

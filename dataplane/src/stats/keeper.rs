@@ -84,4 +84,6 @@ pub struct ObservedStats {
     pub stuck_times: Cell,
     /// Time that the hypervisor gave its CPU to others, in microseconds since the host started.
     pub steal_us: Cell,
+    /// The CPU that the shard is pinned to, from 1; 0 while that is not known.
+    pub cpu_from_one: Cell,
 }

@@ -9,6 +9,8 @@ pub mod holds;
 pub mod keeper;
 pub mod page;
 pub mod reference;
+pub mod refusals;
+pub mod refused;
 mod series;
 pub mod shard;
 pub mod span_times;
@@ -19,6 +21,7 @@ pub mod tenants;
 mod tests;
 pub mod trace;
 pub mod traces;
+mod versioned;
 
 pub use self::cell::Cell;
 pub use self::keeper::{KeeperStats, ObservedStats, ProcessStats};

@@ -59,6 +59,8 @@ pub struct Header {
     pub traces_at: Cell,
     /// Bytes of each.
     pub traces_bytes: Cell,
+    /// What runs the shards: `uring` or `portable`.
+    pub driver: Text<1>,
 }
 
 impl Header {

@@ -2,6 +2,7 @@
 //! it, its driver's part included. Its layout is part of the layout version of the page.
 
 use super::cell::{Cell, Edges, Histogram};
+use super::refusals::Refusals;
 use super::tenants::TenantPages;
 
 macro_rules! edges {
@@ -217,6 +218,8 @@ pub struct ShardStats {
     pub traces_unplaced: Cell,
     /// Counters by tenant, key and parameter set.
     pub tenants: TenantPages,
+    /// What it refused last.
+    pub refusals: Refusals,
 }
 
 impl ShardStats {

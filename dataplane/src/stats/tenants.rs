@@ -101,6 +101,12 @@ impl Row {
     pub fn number(self) -> u16 {
         self.0
     }
+
+    /// The one at this place, if any table is so long.
+    pub fn numbered(place: u64) -> Option<Row> {
+        let is_place = place <= KEY_ROWS.max(TENANT_ROWS).max(PARAMS_ROWS) as u64;
+        is_place.then_some(Row(place as u16))
+    }
 }
 
 impl TenantPages {

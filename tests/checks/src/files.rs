@@ -5,13 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Directories that hold nothing of ours, wherever they are.
-const SKIPPED: [&str; 8] = [
+const SKIPPED: [&str; 9] = [
     ".git",
     ".tools",
     ".venv",
     "__pycache__",
     "artifacts",
     "data",
+    "dist",
     "node_modules",
     "target",
 ];

@@ -4,6 +4,7 @@
 
 pub mod files;
 
+pub mod console;
 pub mod cycles;
 pub mod decisions;
 pub mod dependencies;

@@ -3,7 +3,7 @@
 
 use flk_checks::files::{self, File};
 use flk_checks::{
-    Finding, cycles, decisions, dependencies, links, modules, packages, rust, unused,
+    Finding, console, cycles, decisions, dependencies, links, modules, packages, rust, unused,
 };
 
 fn check(findings: impl IntoIterator<Item = Finding>) {
@@ -145,4 +145,26 @@ fn modules_of_the_data_plane_use_only_those_before_them() {
 #[test]
 fn files_of_a_folder_use_each_other_in_one_direction() {
     check(cycles::uses_in_a_circle(&texts_with("rs")));
+}
+
+#[test]
+fn scripts_of_the_console_can_be_read_and_make_no_markup_of_text() {
+    let mut scripts = texts();
+    scripts.retain(console::is_script);
+    assert!(
+        !scripts.is_empty(),
+        "no script of the console was found: the walk is broken"
+    );
+    check(scripts.iter().flat_map(console::is_readable));
+    check(scripts.iter().flat_map(console::makes_markup_of_text));
+}
+
+#[test]
+fn every_package_of_the_console_has_its_reason() {
+    let files = texts();
+    let file = |name| console::file(&files, name).unwrap_or_else(|| panic!("no {name}"));
+    check(console::without_reason(
+        file("package.json"),
+        file("README.md"),
+    ));
 }

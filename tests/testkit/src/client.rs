@@ -166,7 +166,8 @@ impl Connection {
             headers,
             body: Vec::new(),
         };
-        if status >= 200 {
+        // Those before, and these two, have no body.
+        if status >= 200 && !matches!(status, 204 | 304) {
             let length = response
                 .header("Content-Length")
                 .ok_or_else(|| malformed("an answer without Content-Length", &head))?;

@@ -5,7 +5,7 @@ use crate::stats::Cell;
 use crate::stats::cell::Text;
 use crate::stats::format::Number;
 use crate::stats::page::Parts;
-use crate::stats::tenants::{KeyRow, ParamsRow, TenantPages, TenantRow};
+use crate::stats::tenants::{KeyRow, ParamsRow, Row, TenantPages, TenantRow};
 use flk_contract::verify::Reason;
 use std::collections::BTreeMap;
 
@@ -17,6 +17,13 @@ pub(crate) fn tenant_name(parts: &Parts<'_>, row: u16) -> String {
     let mut pages = parts.shards.iter().map(|page| &page.tenants.tenants);
     let named = pages.find_map(|rows| rows.get(usize::from(row)).filter(|row| row.name.is_set()));
     named.map_or_else(|| OTHER.to_owned(), |row| row.name.get())
+}
+
+/// The key of a row of a shard, or what stands for all others.
+pub(crate) fn key_name(parts: &Parts<'_>, shard: u16, row: Row) -> String {
+    let page = parts.shards.get(usize::from(shard));
+    let found = page.and_then(|page| page.tenants.keys.get(usize::from(row.number())));
+    found.map_or_else(|| OTHER.to_owned(), |row| shown(&row.name))
 }
 
 /// A name, or what stands for all others.

@@ -1,0 +1,3 @@
+// How something stands. A sign or a word stands beside each colour.
+
+export type Tone = 'ok' | 'warn' | 'bad' | 'idle';

@@ -1,0 +1,89 @@
+// Debian's Chromium, driven by playwright-core, and what every test of a page asks of it: no request to another host, no
+// breach of the content security policy, no error of a script, nothing that axe finds.
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+
+export const HOME = join(import.meta.dirname, '../..');
+export const DIST = join(HOME, 'dist');
+const CHROMIUM = [process.env.FLK_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find((it) => it !== undefined && existsSync(it));
+const AXE = readFileSync(createRequire(join(HOME, 'package.json')).resolve('axe-core/axe.min.js'), 'utf8');
+
+export async function launch(): Promise<Browser> {
+  assert.ok(CHROMIUM, 'no Chromium: make test-console installs Debian’s, FLK_CHROMIUM names another one');
+  return chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu', '--force-color-profile=srgb'] });
+}
+
+export interface Look {
+  width: number;
+  theme: 'light' | 'dark';
+}
+
+export const LOOKS: Look[] = [360, 1280, 3840].flatMap((width) => (['light', 'dark'] as const).map((theme) => ({ width, theme })));
+const HEIGHTS: Readonly<Record<number, number>> = { 360: 780, 1280: 860, 3840: 2160 };
+
+export class Tab {
+  private readonly faults: string[] = [];
+
+  private constructor(readonly page: Page, private readonly context: BrowserContext, private readonly origin: string) {}
+
+  static async open(browser: Browser, origin: string, look: Look = { width: 1280, theme: 'light' }): Promise<Tab> {
+    const context = await browser.newContext({
+      viewport: { width: look.width, height: HEIGHTS[look.width] ?? 860 }, colorScheme: look.theme, timezoneId: 'Asia/Kolkata', locale: 'en-GB', permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce',
+    });
+    const page = await context.newPage();
+    const tab = new Tab(page, context, origin);
+    page.on('pageerror', (it) => tab.faults.push(`a script failed: ${it.message}`));
+    page.on('console', (it) => {
+      // A refused or broken connection is what some tests are about; the page has to say it, not the console.
+      if (it.type() === 'error' && !/Failed to load resource|net::ERR|EventSource/.test(it.text())) tab.faults.push(it.text());
+    });
+    page.on('request', (it) => {
+      if (!it.url().startsWith(`${origin}/`) && !it.url().startsWith('blob:') && !it.url().startsWith('data:')) tab.faults.push(`asked another host: ${it.url()}`);
+    });
+    return tab;
+  }
+
+  async go(hash: string): Promise<void> {
+    await this.page.goto(`${this.origin}/console/${hash}`);
+  }
+
+  // Waits until the page shows readings, or fails.
+  async isLive(): Promise<void> {
+    await this.page.locator('.state[data-tone="ok"]').waitFor();
+  }
+
+  async see(text: string | RegExp): Promise<void> {
+    await this.page.getByText(text).first().waitFor();
+  }
+
+  // Nothing that axe-core finds, and nothing wider than the window.
+  async isSound(where: string): Promise<void> {
+    await this.page.evaluate(AXE);
+    const found = await this.page.evaluate(async () => {
+      const { axe } = window as unknown as { axe: { run: (options: object) => Promise<{ violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[] }> } };
+      const { violations } = await axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
+      return violations.flatMap((it) => it.nodes.map((node) => `${it.id}: ${node.target.join(' ')}: ${node.failureSummary}`));
+    });
+    assert.deepEqual(found, [], where);
+    const [wide, window_] = await this.page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+    assert.ok(wide <= window_, `${where} is ${wide} px wide in a window of ${window_} px`);
+  }
+
+  async close(): Promise<void> {
+    assert.deepEqual(this.faults, [], 'faults of the page');
+    await this.context.close();
+  }
+}
+
+// Asks again until the answer is yes, for what has no event to wait for.
+export async function until(what: string, is: () => Promise<boolean>, within_ms = 20_000): Promise<void> {
+  const end = Date.now() + within_ms;
+  while (!(await is())) {
+    assert.ok(Date.now() < end, `not within ${within_ms} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

@@ -1,0 +1,188 @@
+// What can be judged without a browser: what is computed of readings, how it is written, and what an address means.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parse, START, stepOf, write } from '../src/data/address';
+import { clock, full } from '../src/data/clock';
+import { growthSinceFall, lastOf, quantileOf, Reading, unwrapped } from '../src/data/derive';
+import { groupsOf } from '../src/data/feed';
+import { Cutter } from '../src/data/sse';
+import { Timeline } from '../src/data/timeline';
+import { brief, text } from '../src/data/units';
+import type { History, Series } from '../src/data/wire';
+import { csv } from '../src/data/csv';
+import { gridOf } from '../src/data/grid';
+import { verdictOf, type KeyRow } from '../src/data/keys';
+
+const COUNTER: Series = { id: 4, name: 'n', labels: {}, kind: 'counter' };
+
+function history(first: number, t0_ms: number, columns: (number | null)[][], series = [4]): History {
+  return { epoch: 'e', step_s: 1, first, t0_ms, series, columns };
+}
+
+function timelineOf(values: (number | null)[], series: Series = COUNTER): Timeline {
+  const timeline = new Timeline(1, 100);
+  timeline.appendAll([{ history: history(0, 1000, [values]), columns: timeline.bind([series]) }]);
+  return timeline;
+}
+
+const list = (values: Float64Array) => Array.from(values);
+
+test('a counter that falls has begun anew, and what it counts then is growth', () => {
+  assert.deepEqual(list(unwrapped(Float64Array.of(5, 8, 2, 2), 4)), [0, 3, 5, 5]);
+});
+
+test('a rate after a gap is the mean over the gap, and the gap stays a gap', () => {
+  const reading = new Reading(timelineOf([10, 20, null, null, 80]), 1);
+  assert.deepEqual(list(reading.rate('n')), [NaN, 10, NaN, NaN, 20]);
+});
+
+test('a window that is longer than what is known is the time that is known', () => {
+  const reading = new Reading(timelineOf([0, 4, 8, 20]), 5);
+  assert.equal(reading.rateNow('n'), 20 / 3);
+  assert.equal(reading.rateNow('n', {}, 1), 12);
+});
+
+test('quantiles are linear within a bucket and end at the last edge', () => {
+  const edges = [1, 2, 4, Infinity];
+  assert.equal(quantileOf(0.5, edges, [0, 10, 20, 20]), 2);
+  assert.equal(quantileOf(0.75, edges, [0, 10, 20, 20]), 3);
+  assert.equal(quantileOf(0.99, edges, [0, 0, 0, 7]), 4);
+  assert.ok(Number.isNaN(quantileOf(0.5, edges, [0, 0, 0, 0])));
+});
+
+test('a sum that is there without a shard wins over the shards, which are added up otherwise', () => {
+  const timeline = new Timeline(1, 10);
+  const of = (id: number, labels: Record<string, string>): Series => ({ id, name: 'g', labels, kind: 'gauge' });
+  const shards = timeline.bind([of(1, { shard: '0' }), of(2, { shard: '1' })]);
+  timeline.append(1000, shards, [3, 4]);
+  assert.equal(new Reading(timeline, 1).last('g'), 7);
+  timeline.append(2000, [...shards, ...timeline.bind([of(3, {})])], [3, 4, 70]);
+  const reading = new Reading(timeline, 1);
+  assert.equal(reading.last('g'), 70);
+  assert.equal(reading.last('g', { shard: '1' }), 4);
+});
+
+test('rows that are known already are not taken twice, and an epoch follows the other', () => {
+  const timeline = timelineOf([1, 2, 3]);
+  const columns = timeline.bind([COUNTER]);
+  timeline.appendAll([{ history: history(1, 2000, [[2, 3, 4]]), columns }]);
+  timeline.append(4000, columns, [9]);
+  assert.deepEqual(list(timeline.times.subarray(0, timeline.length)), [1000, 2000, 3000, 4000]);
+  assert.deepEqual(list(columns[0].values.subarray(0, 4)), [1, 2, 3, 4]);
+});
+
+test('a full timeline drops its oldest rows and keeps the columns beside each other', () => {
+  const timeline = new Timeline(1, 8);
+  const columns = timeline.bind([COUNTER, { ...COUNTER, id: 5, name: 'm' }]);
+  for (let at = 1; at <= 20; at += 1) timeline.append(at * 1000, columns, [at, -at]);
+  assert.ok(timeline.length <= 8);
+  for (let row = 0; row < timeline.length; row += 1) {
+    assert.equal(columns[0].values[row], timeline.times[row] / 1000);
+    assert.equal(columns[1].values[row], -columns[0].values[row]);
+  }
+});
+
+test('parts of one question that begin at different rows are laid beside each other by time', () => {
+  const timeline = new Timeline(1, 10);
+  const other: Series = { ...COUNTER, id: 5, name: 'm' };
+  timeline.appendAll([
+    { history: history(0, 1000, [[1, 2, 3]]), columns: timeline.bind([COUNTER]) },
+    { history: history(1, 2000, [[20, 30]], [5]), columns: timeline.bind([other]) },
+  ]);
+  assert.deepEqual(list(timeline.named('m')[0].values.subarray(0, 3)), [NaN, 20, 30]);
+});
+
+test('what the gateway looks at every five seconds is no saw of zeros and peaks', () => {
+  const values = Array.from({ length: 21 }, (_, at) => Math.floor(at / 5) * 2.5);
+  const busy = new Reading(timelineOf(values), 1).slowRate('n');
+  assert.equal(lastOf(busy), 0.5);
+  assert.ok(list(busy).slice(10).every((it) => it === 0.5));
+});
+
+test('questions stay within what control answers, whole names by their sign', () => {
+  const many = (name: string, count: number): Series[] => Array.from({ length: count }, (_, id) => ({ id, name, labels: { id: String(id) }, kind: 'gauge' }));
+  const series = [...many('a', 400), ...many('a_by_tenant', 100), ...many('b', 300), ...many('too_many', 600)];
+  assert.deepEqual(groupsOf(['a$', 'b', 'a_by', 'too_many', 'unknown'], series), [['a$'], ['b', 'a_by']]);
+});
+
+test('events are cut out of a stream however it comes in pieces', () => {
+  const stream = ': comment\n\nevent: sample\nid: e:7\ndata: {"a":\ndata: 1}\n\nevent: back\ndata: {}\n\nevent: half';
+  const expect = [{ name: 'sample', data: '{"a":\n1}', id: 'e:7' }, { name: 'back', data: '{}', id: 'e:7' }];
+  for (let size = 1; size <= stream.length; size += 1) {
+    const cutter = new Cutter();
+    const events = [];
+    for (let at = 0; at < stream.length; at += size) events.push(...cutter.cut(stream.slice(at, at + size)));
+    assert.deepEqual(events, expect, `pieces of ${size}`);
+  }
+});
+
+test('numbers have three digits, a unit, and a dash where nothing is known', () => {
+  const shown = (value: number, unit: Parameters<typeof text>[1]) => text(value, unit).replaceAll('\u202f', ' ');
+  assert.equal(shown(0.000_001_5, 'seconds'), '1.50 µs');
+  assert.equal(shown(0.999_6, 'seconds'), '1.00 s');
+  assert.equal(shown(1234, 'rate'), '1 234/s');
+  assert.equal(shown(12_345, 'rate'), '12.3 k/s');
+  assert.equal(shown(0.2, 'count'), '0.20');
+  assert.equal(shown(0.000_04, 'share'), '0.004 %');
+  assert.equal(shown(1023.9 * 1024, 'bytes'), '1.00 MiB');
+  assert.equal(shown(93_784, 'span'), '1 d 2 h');
+  assert.equal(shown(NaN, 'bytes'), '–');
+  const tick = (value: number, unit: Parameters<typeof text>[1]) => brief(value, unit).replaceAll('\u202f', ' ');
+  assert.deepEqual([tick(0.8, 'share'), tick(1, 'seconds'), tick(0.0025, 'seconds'), tick(100, 'count'), tick(12_500, 'rate')], ['80 %', '1 s', '2.5 ms', '100', '12.5 k/s']);
+});
+
+test('an address says all of a view, and reads back as it was written', () => {
+  const fixed = { ...START, page: 'lookup' as const, zone: 'local' as const, range: { kind: 'fixed' as const, from_ms: 1_764_000_000_000, to_ms: 1_764_000_060_000 }, more: { id: 'a&b=c', tenant: '<x>' } };
+  assert.deepEqual(parse(write(fixed)), fixed);
+  assert.deepEqual(parse(write({ ...START, page: 'runbook', detail: 'wal-errors' })).detail, 'wal-errors');
+});
+
+test('an address that makes no sense shows the first page', () => {
+  for (const hash of ['', '#', '#/nowhere?range=7m', '#/overview?from=x&to=y', '#/overview?range=constructor', '#/%E0%A4%A']) assert.deepEqual({ ...parse(hash), detail: '' }, START, hash);
+});
+
+test('a long range, and one that is long over, are read in steps of ten seconds', () => {
+  const now_ms = 1_764_000_000_000;
+  const ended = (ago_s: number) => ({ kind: 'fixed' as const, from_ms: now_ms - ago_s * 1000, to_ms: now_ms - ago_s * 1000 + 60_000 });
+  assert.equal(stepOf({ kind: 'live', name: '15m' }, now_ms), 1);
+  assert.equal(stepOf({ kind: 'live', name: '1h' }, now_ms), 10);
+  assert.equal(stepOf(ended(600), now_ms), 1);
+  assert.equal(stepOf(ended(7200), now_ms), 10);
+});
+
+test('a copied cell is one cell, and never a formula', () => {
+  assert.equal(csv([['a,b', '"', '=1+1', null, NaN, 1.5], ['x', '-3', '@y', 'line\nbreak', 0, -2]]), '"a,b","""",\'=1+1,,,1.5\r\nx,\'-3,\'@y,"line\nbreak",0,-2\r\n');
+});
+
+test('a time is written in its zone', () => {
+  assert.equal(full(1_764_000_000_000, 'utc'), '2025-11-24 16:00:00Z');
+  assert.equal(clock(1_764_000_000_000, 'utc', false), '16:00');
+});
+
+test('a heat map counts each bucket alone and loses nothing of the range', () => {
+  const timeline = new Timeline(1, 100);
+  const edge = (id: number, le: string): Series => ({ id, name: 'h_bucket', labels: { le }, kind: 'bucket' });
+  const columns = timeline.bind([edge(1, '1'), edge(2, '2'), edge(3, '+Inf')]);
+  for (let at = 0; at <= 60; at += 1) timeline.append(at * 1000, columns, [at, 3 * at, 3 * at + Math.floor(at / 30)]);
+  const frame = { times: timeline.times, length: timeline.length, from_ms: 0, to_ms: 60_000, zone: 'utc' as const };
+  const { counts, edges } = gridOf(frame, new Reading(timeline, 1).buckets('h'));
+  const sums = edges.map((_, at) => counts.reduce((sum, it) => sum + it[at], 0));
+  assert.deepEqual([edges, sums], [[1, 2, Infinity], [60, 120, 2]]);
+});
+
+test('growth is measured since the last seal', () => {
+  const times = Float64Array.of(0, 1000, 2000, 3000, 4000);
+  assert.equal(growthSinceFall(Float64Array.of(90, 100, 10, 14, 18), times), 4);
+  assert.ok(Number.isNaN(growthSinceFall(Float64Array.of(100, 90), Float64Array.of(0, 1000))));
+});
+
+test('a key can go only beside another one that is used', () => {
+  const key = (change: Partial<KeyRow>): KeyRow => ({ tenant: 't', id: 'old', scheme: 's', rate: 0, age_s: 86_400, used_s: 9 * 86_400, ends_s: NaN, ...change });
+  const successor = key({ id: 'new', used_s: 3 });
+  assert.match(verdictOf(key({}), [key({}), successor])[1], /can go/);
+  assert.match(verdictOf(key({}), [key({})])[1], /not used/);
+  assert.match(verdictOf(successor, [key({}), successor])[1], /in use/);
+  assert.match(verdictOf(key({ used_s: 2, ends_s: 3600 }), [key({})])[1], /no other key is used/);
+  assert.match(verdictOf(key({ used_s: 2, age_s: 100 * 86_400 }), [])[1], /rotate/);
+});

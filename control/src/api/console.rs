@@ -1,0 +1,226 @@
+//! Answers to the console: who looks, series, rows, and the stream. It reads what is shown and changes nothing but sessions.
+
+use super::door::{self, is_token};
+use super::problem::Problem;
+use super::query::Query;
+use super::{Access, Api, Asked, browser, compact, json, text};
+use crate::console::history::{COLUMNS_MAX, ROWS_MAX, Step};
+use crate::console::shown::Shown;
+use crate::console::stream::{self, EVENTS_MAX, Last, Pace, stream};
+use crate::console::{Console, held, numbers, record};
+use crate::tokens::digest;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::{Bytes, Frame};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
+
+/// A longer body holds no token.
+const SIGN_IN_BYTES_MAX: usize = 4096;
+/// A body that comes later is given up.
+const SIGN_IN_MAX: Duration = Duration::from_secs(5);
+/// How long an answer with rows waits for its turn.
+const TURN_MAX: Duration = Duration::from_secs(5);
+
+/// Whether to sign in, and who did.
+pub(super) async fn who_am_i(
+    api: &Api,
+    console: &Console,
+    asked: &Asked,
+) -> Result<Response, Problem> {
+    let access = match api.access {
+        Access::Local => "local",
+        Access::Tokens(_) => "tokens",
+    };
+    let looking = door::looking(api, console, &asked.head.headers).await;
+    let actor = match looking {
+        Ok(actor) => Some(actor),
+        Err(Problem::NoToken) => None,
+        Err(problem) => return Err(problem),
+    };
+    let name = actor.as_ref().map(|it| it.name.as_str());
+    let role = actor.as_ref().map(|it| it.role.as_str());
+    let epoch = console.shown.history().epoch.to_string();
+    json(&json!({
+        "access": access, "actor": name, "role": role, "console": env!("CARGO_PKG_VERSION"), "epoch": epoch,
+    }))
+}
+
+/// Begins a session for a token.
+pub(super) async fn sign_in(api: &Api, console: &Console, body: Body) -> Result<Response, Problem> {
+    let Access::Tokens(file) = &api.access else {
+        return Err(Problem::NoSignIn);
+    };
+    let read = timeout(SIGN_IN_MAX, to_bytes(body, SIGN_IN_BYTES_MAX)).await;
+    let body = read.ok().and_then(Result::ok).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let token = body["token"].as_str().map(str::trim);
+    let token = token.filter(|it| is_token(it)).ok_or(Problem::NoToken)?;
+    door::of_token(file, token).await?;
+    let begun = console.sessions.begin(digest(token), Instant::now());
+    let secret = begun.map_err(Problem::Bug)?;
+    Ok(with_cookie(
+        &secret,
+        crate::console::sessions::LASTS,
+        console,
+    ))
+}
+
+/// Ends the session, if it is one.
+pub(super) fn sign_out(console: &Console, asked: &Asked) -> Response {
+    if let Some(cookie) = browser::cookie(&asked.head.headers) {
+        console.sessions.end(cookie, Instant::now());
+    }
+    with_cookie("", Duration::ZERO, console)
+}
+
+fn with_cookie(secret: &str, lasts: Duration, console: &Console) -> Response {
+    let cookie = browser::set_cookie(secret, lasts.as_secs(), console.is_tls);
+    let mut answer = StatusCode::NO_CONTENT.into_response();
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        answer.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    answer
+}
+
+/// The series.
+pub(super) fn catalog(console: &Console) -> Result<Response, Problem> {
+    let history = console.shown.history();
+    let steps = Step::ALL.map(|it| json!({"step_s": it.seconds(), "keeps_s": it.keeps_s()}));
+    compact(&json!({
+        "epoch": history.epoch.to_string(),
+        "now_ms": record::now_ms(),
+        "steps": steps,
+        "series": history.catalog.shown(),
+        "left_out": history.catalog.left_out(),
+    }))
+}
+
+/// Rows of the history.
+pub(super) async fn history(console: &Console, asked: &Asked) -> Result<Response, Problem> {
+    let query = Query::of(asked.head.uri.query());
+    let step = step(&query)?;
+    let (from, to) = (query.number("from")?, query.number("to")?);
+    // A place is held until the last byte is taken: so much memory and no more is lent to slow clients.
+    let place = place(&console.shown).await?;
+    let rows = {
+        let history = console.shown.history();
+        let ring = history.ring(step);
+        let newest = ring.next().saturating_sub(1);
+        let to = to.unwrap_or(newest).min(newest);
+        let from = from.unwrap_or(to.saturating_sub(ROWS_MAX - 1));
+        let from = from.max(ring.oldest());
+        if to.saturating_sub(from) >= ROWS_MAX {
+            return Err(Problem::TooMuch);
+        }
+        let ids = series(&query, |names| history.catalog.find(names))?;
+        history.rows(step, from, to, ids)
+    };
+    let made = tokio::task::spawn_blocking(move || numbers::rows(&rows)).await;
+    let made = made.map_err(|error| Problem::Bug(error.to_string()))?;
+    let mut answer = text("application/json", String::new());
+    *answer.body_mut() = Body::from(held::bytes(made, place));
+    Ok(answer)
+}
+
+async fn place(shown: &Shown) -> Result<OwnedSemaphorePermit, Problem> {
+    let turn = Arc::clone(&shown.answers).acquire_owned();
+    match timeout(TURN_MAX, turn).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) | Err(_) => Err(Problem::Busy),
+    }
+}
+
+fn step(query: &Query) -> Result<Step, Problem> {
+    let step = Step::of_seconds(query.number("step_s")?.unwrap_or(1));
+    step.ok_or_else(|| Problem::Query("step_s is 1 or 10".to_owned()))
+}
+
+/// The series that are asked for.
+fn series(query: &Query, find: impl Fn(&[&str]) -> Vec<usize>) -> Result<Vec<usize>, Problem> {
+    let names = query.text("names").unwrap_or_default();
+    let names: Vec<&str> = names.split(',').filter(|it| !it.is_empty()).collect();
+    if names.is_empty() {
+        return Err(Problem::Query("names says which metrics".to_owned()));
+    }
+    let ids = find(&names);
+    match ids.len() <= COLUMNS_MAX {
+        true => Ok(ids),
+        false => Err(Problem::TooMuch),
+    }
+}
+
+/// A stream of rows.
+pub(super) fn begin_stream(
+    api: &Arc<Api>,
+    console: &Console,
+    asked: &Asked,
+) -> Result<Response, Problem> {
+    let query = Query::of(asked.head.uri.query());
+    let step = step(&query)?;
+    let last = asked.head.headers.get("last-event-id");
+    let last = last.and_then(|it| it.to_str().ok().map(str::to_owned));
+    let last = last.or_else(|| query.text("last"));
+    let wanted = {
+        let history = console.shown.history();
+        stream::Asked {
+            step,
+            ids: series(&query, |names| history.catalog.find(names))?,
+            epoch: history.epoch,
+            revision: history.catalog.revision(),
+            last: last.as_deref().and_then(Last::read),
+            pace: Pace::default(),
+        }
+    };
+    let place = Arc::clone(&console.shown.streams).try_acquire_owned();
+    let place = place.map_err(|_| Problem::Streams)?;
+    let (to, events) = mpsc::channel(EVENTS_MAX);
+    let shown = Arc::clone(&console.shown);
+    tokio::spawn(stream(
+        shown,
+        wanted,
+        to,
+        still_allowed(api, console, asked),
+        place,
+    ));
+    let mut answer = text("text/event-stream", String::new());
+    // A proxy in front must not collect events.
+    let name = header::HeaderName::from_static("x-accel-buffering");
+    answer
+        .headers_mut()
+        .insert(name, HeaderValue::from_static("no"));
+    *answer.body_mut() = Body::new(Events(events));
+    Ok(answer)
+}
+
+/// Asks again what the request was asked at its beginning.
+fn still_allowed(api: &Arc<Api>, console: &Console, asked: &Asked) -> stream::StillAllowed {
+    let (api, console, headers) = (Arc::clone(api), console.clone(), asked.head.headers.clone());
+    Box::new(move || {
+        let (api, console, headers) = (Arc::clone(&api), console.clone(), headers.clone());
+        Box::pin(async move { door::looking(&api, &console, &headers).await.is_ok() })
+    })
+}
+
+/// What a stream sends, as a body.
+struct Events(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let event = self.0.poll_recv(context);
+        event.map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

@@ -1,0 +1,109 @@
+//! Answers to the console that come from files and from the data plane's documents. Files are read by threads that may wait, one
+//! answer at a time of each kind.
+
+use super::problem::Problem;
+use super::query::Query;
+use super::{Api, Asked, json, text};
+use crate::console::lookup::{self, NotFound};
+use crate::console::wal_dir::WalDir;
+use crate::console::{Console, disk, overview, record};
+use axum::response::Response;
+use flk_contract::hash::bytes_of_hex32;
+use flk_dataplane::snapshot::Document;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a map of files is shown again.
+const MAP_LASTS: Duration = Duration::from_secs(3);
+/// The tenant of those that name none.
+const TENANT: &str = "default";
+
+/// Programs, shards and tenants.
+pub(super) async fn overview(api: &Api, console: &Console) -> Result<Response, Problem> {
+    let document = document(api, console).await;
+    let address = format!("http://{}", api.scraper.address());
+    let view = api.board.borrow().clone();
+    json(&overview::overview(
+        &console.source,
+        &address,
+        &view,
+        document.as_deref(),
+    ))
+}
+
+/// The document in force, asked for once; none while the data plane is away.
+async fn document(api: &Api, console: &Console) -> Option<Arc<Document>> {
+    let number = api.board.borrow().status.as_ref()?.in_force.number;
+    let lock = || {
+        console
+            .kept
+            .document
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    };
+    let kept = lock().clone();
+    if let Some(kept) = kept.filter(|it| it.number == number) {
+        return Some(kept);
+    }
+    let asked = Arc::new(api.orders.document(number).await.ok()?);
+    *lock() = Some(Arc::clone(&asked));
+    Some(asked)
+}
+
+/// Files of the log.
+pub(super) async fn disk(console: &Console) -> Result<Response, Problem> {
+    let mut kept = console.kept.map.lock().await;
+    if let Some((made, map)) = &kept.text
+        && made.elapsed() < MAP_LASTS
+    {
+        return Ok(text("application/json", map.to_string()));
+    }
+    let directory = WalDir::at(console.source.wal_dir());
+    let mut known = std::mem::take(&mut kept.known);
+    let read = tokio::task::spawn_blocking(move || {
+        let map = disk::map(&directory, &mut known);
+        (known, map)
+    });
+    let (known, map) = read
+        .await
+        .map_err(|error| Problem::Bug(error.to_string()))?;
+    kept.known = known;
+    let map = map.map_err(Problem::Unreadable)?;
+    let map = serde_json::to_string(&map).map_err(|error| Problem::Bug(error.to_string()))?;
+    let map: Arc<str> = Arc::from(map + "\n");
+    kept.text = Some((Instant::now(), Arc::clone(&map)));
+    Ok(text("application/json", map.to_string()))
+}
+
+/// The stored outcome of an id.
+pub(super) async fn look_up(
+    api: &Api,
+    console: &Console,
+    asked: &Asked,
+) -> Result<Response, Problem> {
+    let hex = asked.parameter.as_deref().unwrap_or_default();
+    let pcs_id = bytes_of_hex32(hex.as_bytes()).ok_or(Problem::NotAnId)?;
+    let query = Query::of(asked.head.uri.query());
+    let tenant = query.text("tenant").unwrap_or_else(|| TENANT.to_owned());
+    let directory = WalDir::at(console.source.wal_dir());
+    // Held until the files are read: a second look-up waits, and is not refused.
+    let _one_at_a_time = console.kept.map.lock().await;
+    let now_us = record::now_ms() * 1000;
+    let of_tenant = tenant.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        lookup::look_up(&directory, &of_tenant, pcs_id, now_us)
+    });
+    let looked = looked
+        .await
+        .map_err(|error| Problem::Bug(error.to_string()))?;
+    let mut shown = looked.map_err(|why| match why {
+        NotFound::Unknown => Problem::NoOutcome(None),
+        NotFound::Expired(expired_ms) => Problem::NoOutcome(Some(expired_ms)),
+        NotFound::Unreadable(why) => Problem::Unreadable(why),
+    })?;
+    if let (Some(document), Some(key)) = (document(api, console).await, &shown.key_id) {
+        let named = overview::key_named(&document, &tenant, key);
+        shown.key_id = named.map(str::to_owned).or(shown.key_id);
+    }
+    json(&shown)
+}

@@ -1,0 +1,40 @@
+//! The last refusals of all shards as the console shows them. No payload is where they come from.
+
+use super::source::Source;
+use flk_dataplane::http::Problem;
+use serde::Serialize;
+
+/// Refusals that are shown.
+const SHOWN_MAX: usize = 500;
+
+/// A refusal.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Shown {
+    t_ms: u64,
+    status: u16,
+    code: &'static str,
+    /// The field of the record that it is about.
+    field: Option<&'static str>,
+    tenant: Option<String>,
+    key_id: Option<String>,
+    shard: u16,
+}
+
+/// The newest first; none while the data plane is away.
+pub fn refusals(source: &Source) -> Vec<Shown> {
+    let all = source.reader().map_or_else(Vec::new, |it| it.refusals());
+    let shown = all.into_iter().take(SHOWN_MAX).filter_map(|it| {
+        // One of a later version has no words here.
+        let problem = Problem::from_number(it.problem)?;
+        Some(Shown {
+            t_ms: it.wall_us / 1000,
+            status: problem.status(),
+            code: problem.code(),
+            field: Some(it.field).filter(|it| !it.is_empty()),
+            tenant: it.tenant,
+            key_id: it.key,
+            shard: it.shard,
+        })
+    });
+    shown.collect()
+}
