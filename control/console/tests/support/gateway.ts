@@ -43,7 +43,8 @@ export class Gateway {
 
   async startGateway(): Promise<void> {
     this.run('flk-dataplane', []);
-    await until('the gateway is ready', () => answers(`http://127.0.0.1:${this.port}/readyz`));
+    // It reads its log first, which takes its time on a busy machine.
+    await until('the gateway is ready', () => answers(`http://127.0.0.1:${this.port}/readyz`), 120_000);
   }
 
   async startControl(): Promise<void> {
