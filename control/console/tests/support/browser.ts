@@ -5,12 +5,22 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type Page, type Route } from 'playwright-core';
+import { CSP, TYPES } from './files';
 
 export const HOME = join(import.meta.dirname, '../..');
 export const DIST = join(HOME, 'dist');
 const CHROMIUM = [process.env.FLK_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find((it) => it !== undefined && existsSync(it));
 const AXE = readFileSync(createRequire(join(HOME, 'package.json')).resolve('axe-core/axe.min.js'), 'utf8');
+
+// With FLK_CONSOLE_DIST=1 the page is that of dist/, whatever flk-control has in it: for looking at a change without building control.
+export const FROM_DIST = process.env.FLK_CONSOLE_DIST === '1';
+
+async function fromDist(route: Route): Promise<void> {
+  const name = new URL(route.request().url()).pathname.replace('/console/', '') || 'index.html';
+  const headers = { 'Content-Security-Policy': CSP, 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer' };
+  await route.fulfill({ path: join(DIST, name), headers, contentType: TYPES[name.split('.').pop() ?? ''] ?? 'text/plain' });
+}
 
 export async function launch(): Promise<Browser> {
   assert.ok(CHROMIUM, 'no Chromium: make test-console installs Debian’s, FLK_CHROMIUM names another one');
@@ -36,6 +46,7 @@ export class Tab {
     });
     const page = await context.newPage();
     const tab = new Tab(page, context, origin);
+    if (FROM_DIST) await page.route(/\/console\/(assets\/[^/]+)?$/, fromDist);
     page.on('pageerror', (it) => tab.faults.push(`a script failed: ${it.message}`));
     page.on('console', (it) => {
       // A refused or broken connection is what some tests are about; the page has to say it, not the console.

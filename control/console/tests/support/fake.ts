@@ -6,11 +6,10 @@ import { readFile } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { Attention, Disk, DiskFile, Found, LoggedEvent, Overview, Refusal } from '../../src/data/wire';
+import { CSP, TYPES } from './files';
 import { Model, USUAL, type Shape } from './model';
 
-export const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 export const KNOWN_ID = '630bbdb51888a8b53dbbcbc0aa9266d56d56394f059247b069dd0a4e276da353';
-const TYPES: Readonly<Record<string, string>> = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', json: 'application/json' };
 
 interface Ring {
   step_s: number;
