@@ -63,8 +63,9 @@ pub struct Console {
 /// What several answers use.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// Of the map of files. It is held while one is made, so that one is made at a time.
-    pub map: tokio::sync::Mutex<KeptMap>,
+    /// Of the map of files. Whoever reads files holds it until they are read, also when its client has gone: so they take one of
+    /// the few threads that may wait, and leave the others to tokens and the configuration.
+    pub map: Arc<tokio::sync::Mutex<KeptMap>>,
     /// The document in force.
     pub document: Mutex<Option<Arc<Document>>>,
 }

@@ -397,4 +397,27 @@ mod tests {
         assert!(count >= LARGE_BYTES, "{count} of {LARGE_BYTES}");
         assert!(is_ended(&mut silent).await);
     }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_of_its_answer_is_ended_and_one_that_takes_some_is_not() {
+        let bounds = Bounds {
+            connections_max: 2,
+            head_max: LONG,
+            take_max: Duration::from_secs(2),
+        };
+        let (address, _) = server(bounds).await;
+        let (mut stuck, mut slow) = (connect(address).await, connect(address).await);
+        ask(&mut stuck, "/large").await;
+        ask(&mut slow, "/large").await;
+        let (mut count, begun) = (0, Instant::now());
+        // Longer than a client may take nothing, a little at a time.
+        while begun.elapsed() < bounds.take_max * 3 / 2 {
+            count += read_count(&mut slow, 1).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        count += read_count(&mut slow, LARGE_BYTES - count).await;
+        assert!(count >= LARGE_BYTES, "{count} of {LARGE_BYTES}");
+        let taken = read_count(&mut stuck, LARGE_BYTES).await;
+        assert!(taken < LARGE_BYTES, "what the system kept for it: {taken}");
+    }
 }

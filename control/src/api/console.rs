@@ -4,7 +4,7 @@ use super::door::{self, is_token};
 use super::problem::Problem;
 use super::query::Query;
 use super::{Access, Api, Asked, browser, compact, json, text};
-use crate::console::history::{COLUMNS_MAX, ROWS_MAX, Step};
+use crate::console::history::{COLUMNS_MAX, History, Step};
 use crate::console::shown::Shown;
 use crate::console::stream::{self, EVENTS_MAX, Last, Pace, stream};
 use crate::console::{Console, held, numbers, record};
@@ -26,6 +26,8 @@ use tokio::time::timeout;
 const SIGN_IN_BYTES_MAX: usize = 4096;
 /// A body that comes later is given up.
 const SIGN_IN_MAX: Duration = Duration::from_secs(5);
+/// Names of one request: a page of the console asks for fewer than half as many.
+const NAMES_MAX: usize = 128;
 /// How long an answer with rows waits for its turn.
 const TURN_MAX: Duration = Duration::from_secs(5);
 
@@ -93,7 +95,14 @@ fn with_cookie(secret: &str, lasts: Duration, console: &Console) -> Response {
 /// The series.
 pub(super) fn catalog(console: &Console) -> Result<Response, Problem> {
     let history = console.shown.history();
-    let steps = Step::ALL.map(|it| json!({"step_s": it.seconds(), "keeps_s": it.keeps_s()}));
+    let steps = Step::ALL.map(|step| {
+        let ring = history.ring(step);
+        let first = ring.oldest();
+        json!({
+            "step_s": step.seconds(), "keeps_s": step.keeps_s(),
+            "first_seq": first, "next_seq": ring.next(), "t0_ms": history.at_ms(step, first),
+        })
+    });
     compact(&json!({
         "epoch": history.epoch.to_string(),
         "now_ms": record::now_ms(),
@@ -112,19 +121,16 @@ pub(super) async fn history(console: &Console, asked: &Asked) -> Result<Response
     let place = place(&console.shown).await?;
     let rows = {
         let history = console.shown.history();
-        let ring = history.ring(step);
-        let newest = ring.next().saturating_sub(1);
-        let to = to.unwrap_or(newest).min(newest);
-        let from = from.unwrap_or(to.saturating_sub(ROWS_MAX - 1));
-        let from = from.max(ring.oldest());
-        if to.saturating_sub(from) >= ROWS_MAX {
+        let ids = series(&query, |names| history.catalog.find(names))?;
+        let rows = history.rows(step, from.unwrap_or(0), to.unwrap_or(u64::MAX), ids);
+        if !History::is_answered(rows.ids.len(), rows.slice.rows_count()) {
             return Err(Problem::TooMuch);
         }
-        let ids = series(&query, |names| history.catalog.find(names))?;
-        history.rows(step, from, to, ids)
+        rows
     };
-    let made = tokio::task::spawn_blocking(move || numbers::rows(&rows)).await;
-    let made = made.map_err(|error| Problem::Bug(error.to_string()))?;
+    // The place goes along: it is given back when the rows are made, also when the client has gone.
+    let made = tokio::task::spawn_blocking(move || (numbers::rows(&rows), place)).await;
+    let (made, place) = made.map_err(|error| Problem::Bug(error.to_string()))?;
     let mut answer = text("application/json", String::new());
     *answer.body_mut() = Body::from(held::bytes(made, place));
     Ok(answer)
@@ -149,6 +155,10 @@ fn series(query: &Query, find: impl Fn(&[&str]) -> Vec<usize>) -> Result<Vec<usi
     let names: Vec<&str> = names.split(',').filter(|it| !it.is_empty()).collect();
     if names.is_empty() {
         return Err(Problem::Query("names says which metrics".to_owned()));
+    }
+    // Each is looked for among all series.
+    if names.len() > NAMES_MAX {
+        return Err(Problem::TooMuch);
     }
     let ids = find(&names);
     match ids.len() <= COLUMNS_MAX {

@@ -52,27 +52,24 @@ async fn document(api: &Api, console: &Console) -> Option<Arc<Document>> {
 
 /// Files of the log.
 pub(super) async fn disk(console: &Console) -> Result<Response, Problem> {
-    let mut kept = console.kept.map.lock().await;
+    let mut kept = Arc::clone(&console.kept.map).lock_owned().await;
     if let Some((made, map)) = &kept.text
         && made.elapsed() < MAP_LASTS
     {
         return Ok(text("application/json", map.to_string()));
     }
     let directory = WalDir::at(console.source.wal_dir());
-    let mut known = std::mem::take(&mut kept.known);
     let read = tokio::task::spawn_blocking(move || {
-        let map = disk::map(&directory, &mut known);
-        (known, map)
+        let map = disk::map(&directory, &mut kept.known).map_err(Problem::Unreadable)?;
+        let map = serde_json::to_string(&map).map_err(|error| Problem::Bug(error.to_string()))?;
+        let map: Arc<str> = Arc::from(map + "\n");
+        kept.text = Some((Instant::now(), Arc::clone(&map)));
+        Ok(map)
     });
-    let (known, map) = read
+    let map = read
         .await
         .map_err(|error| Problem::Bug(error.to_string()))?;
-    kept.known = known;
-    let map = map.map_err(Problem::Unreadable)?;
-    let map = serde_json::to_string(&map).map_err(|error| Problem::Bug(error.to_string()))?;
-    let map: Arc<str> = Arc::from(map + "\n");
-    kept.text = Some((Instant::now(), Arc::clone(&map)));
-    Ok(text("application/json", map.to_string()))
+    Ok(text("application/json", map?.to_string()))
 }
 
 /// The stored outcome of an id.
@@ -86,12 +83,14 @@ pub(super) async fn look_up(
     let query = Query::of(asked.head.uri.query());
     let tenant = query.text("tenant").unwrap_or_else(|| TENANT.to_owned());
     let directory = WalDir::at(console.source.wal_dir());
-    // Held until the files are read: a second look-up waits, and is not refused.
-    let _one_at_a_time = console.kept.map.lock().await;
+    // A second look-up waits, and is not refused.
+    let one_at_a_time = Arc::clone(&console.kept.map).lock_owned().await;
     let now_us = record::now_ms() * 1000;
     let of_tenant = tenant.clone();
     let looked = tokio::task::spawn_blocking(move || {
-        lookup::look_up(&directory, &of_tenant, pcs_id, now_us)
+        let looked = lookup::look_up(&directory, &of_tenant, pcs_id, now_us);
+        drop(one_at_a_time);
+        looked
     });
     let looked = looked
         .await

@@ -135,7 +135,7 @@ impl Problem {
                 "Without ADMIN_TOKENS_FILE every user of this machine may look.".to_owned()
             }
             Problem::TooMuch => format!(
-                "An answer has at most {COLUMNS_MAX} columns and {ROWS_MAX} rows: name fewer metrics, or a shorter time."
+                "An answer has at most {COLUMNS_MAX} columns, and {ROWS_MAX} rows of so many: name fewer metrics, or a shorter time."
             ),
             Problem::Streams => format!(
                 "At most {STREAMS_MAX} streams are open at a time: close a page of the console."

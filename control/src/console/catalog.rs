@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// Series with a number. A gateway with all rows of all tables has some 3,000, and five more for each shard.
-pub const SERIES_MAX: usize = 4096;
+/// Series with a number. A gateway with all rows of all tables has some 3,000, and 60 more for each shard.
+pub const SERIES_MAX: usize = 8192;
 
 /// What stands in rows for a series that is left out: it takes no byte, and is never shown.
 const LEFT_OUT: f64 = BEFORE_ALL;
@@ -175,10 +175,14 @@ impl Catalog {
         self.series.get(id)
     }
 
-    /// Numbers of the series whose names begin like one of these, in their order.
+    /// Numbers of the series whose names begin like one of these, in their order. One with `$` at its end is a whole name.
     pub fn find(&self, names: &[&str]) -> Vec<usize> {
+        let fits = |it: &Series, wanted: &str| match wanted.strip_suffix('$') {
+            Some(whole) => it.name == whole,
+            None => it.name.starts_with(wanted),
+        };
         let is_wanted =
-            |it: &Series| !it.is_left_out && names.iter().any(|begin| it.name.starts_with(begin));
+            |it: &Series| !it.is_left_out && names.iter().any(|wanted| fits(it, wanted));
         let all = self.series.iter().enumerate();
         all.filter(|(_, it)| is_wanted(it))
             .map(|(at, _)| at)
@@ -256,7 +260,9 @@ mod tests {
         );
         assert_eq!(catalog.find(&["h_"]), [0, 1, 2]);
         assert_eq!(catalog.find(&["g", "h_s"]), [1, 4]);
-        assert_eq!(catalog.find(&["x"]), [0; 0]);
+        assert_eq!(catalog.find(&["h", "g$"]), [0, 1, 2, 3, 4]);
+        assert_eq!(catalog.find(&["hh$"]), [3]);
+        assert_eq!(catalog.find(&["h$", "x"]), [0; 0]);
         assert_eq!(catalog.find(&[]), [0; 0]);
     }
 

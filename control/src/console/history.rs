@@ -12,7 +12,7 @@ use std::fmt;
 pub const BYTES_MAX: usize = 60 << 20;
 /// Columns that one answer may have.
 pub const COLUMNS_MAX: usize = 512;
-/// Rows that one answer may have.
+/// Rows that one answer may have at so many columns; more where there are fewer.
 pub const ROWS_MAX: u64 = 3600;
 
 /// A distance of rows.
@@ -137,6 +137,12 @@ impl History {
         self.seconds.bytes() + self.tens.bytes()
     }
 
+    /// Whether one answer may have so many columns and rows.
+    pub fn is_answered(columns: usize, rows: u64) -> bool {
+        let numbers_max = COLUMNS_MAX as u64 * ROWS_MAX;
+        columns <= COLUMNS_MAX && rows.saturating_mul(columns as u64) <= numbers_max
+    }
+
     /// The newest numbers of these series.
     pub fn newest(&self, step: Step, ids: &[usize]) -> Vec<f64> {
         let row = self.ring(step).last();
@@ -144,9 +150,9 @@ impl History {
         ids.iter().map(number).collect()
     }
 
-    /// Rows of these series, to be read without holding the history up.
-    pub fn rows(&self, step: Step, from: u64, to: u64, ids: Vec<usize>) -> Rows {
-        let slice = self.ring(step).slice(from, to);
+    /// Rows of these series from one to before another, to be read without holding the history up.
+    pub fn rows(&self, step: Step, from: u64, end: u64, ids: Vec<usize>) -> Rows {
+        let slice = self.ring(step).slice(from, end);
         let since = |&id: &usize| {
             let since = self.catalog.series(id).map_or(0, |it| it.since);
             (id, since.div_ceil(step.seconds()))

@@ -9,10 +9,12 @@ use super::source::Source;
 use crate::metrics;
 use crate::view::Board;
 use flk_dataplane::stats::exposition::Format;
+use rustix::fs::StatVfs;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinHandle;
 
 /// How often the rules are judged.
 const JUDGE_EVERY_MS: u64 = 10_000;
@@ -28,6 +30,7 @@ struct Disk {
     at: Option<Instant>,
     /// Bytes that are free for the gateway's user, and all bytes.
     bytes: Option<[u64; 2]>,
+    under_way: Option<JoinHandle<rustix::io::Result<StatVfs>>>,
 }
 
 impl Disk {
@@ -36,6 +39,7 @@ impl Disk {
             wal_dir,
             at: None,
             bytes: None,
+            under_way: None,
         }
     }
 
@@ -45,13 +49,18 @@ impl Disk {
             return;
         }
         self.at = Some(Instant::now());
-        let directory = self.wal_dir.clone();
-        // A file system that hangs must hold up no reading for long.
-        let measured = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&directory));
-        let measured = tokio::time::timeout(MEASURE_MAX, measured).await;
-        self.bytes = match measured {
+        // A file system that hangs holds up no reading for long, and one thread: it is not asked again before it has answered.
+        let mut measured = self.under_way.take().unwrap_or_else(|| {
+            let directory = self.wal_dir.clone();
+            tokio::task::spawn_blocking(move || rustix::fs::statvfs(&directory))
+        });
+        self.bytes = match tokio::time::timeout(MEASURE_MAX, &mut measured).await {
             Ok(Ok(Ok(it))) => Some([it.f_bavail, it.f_blocks].map(|blocks| blocks * it.f_frsize)),
-            _ => None,
+            Ok(_) => None,
+            Err(_) => {
+                self.under_way = Some(measured);
+                None
+            }
         };
     }
 
@@ -87,7 +96,9 @@ pub async fn record(shown: Arc<Shown>, mut clock: Clock, source: Source, board: 
                     let view = board.borrow();
                     metrics::page(&view, page.as_deref().ok(), Format::Prometheus)
                 };
-                shown.take(missed, samples(&text), page.err());
+                let by_shard = source.by_shard();
+                let all = samples(&text).chain(samples(&by_shard));
+                shown.take(missed, all, page.err());
                 disk.measure().await;
                 disk.write(&mut text);
                 let at_ms = clock.at_ms(clock.next() - 1);

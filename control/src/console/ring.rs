@@ -137,11 +137,11 @@ impl Ring {
         &self.last
     }
 
-    /// The rows of these numbers, to be read without holding the ring up: those before are not kept, those behind are not there
-    /// yet.
-    pub fn slice(&self, from: u64, to: u64) -> Slice {
-        let from = from.max(self.oldest());
-        let end = to.saturating_add(1).min(self.next()).max(from);
+    /// The rows from one to before another, to be read without holding the ring up: those before are not kept, those behind are
+    /// not there yet.
+    pub fn slice(&self, from: u64, end: u64) -> Slice {
+        let from = from.max(self.oldest()).min(self.next());
+        let end = end.min(self.next()).max(from);
         let meets = |block: &&Arc<Block>| block.first < end && block.end() > from;
         let mut blocks: Vec<Arc<Block>> = self.closed.iter().filter(meets).cloned().collect();
         if self.open.first < end {
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(told, 3000 / BLOCK_ROWS);
         assert!(ring.next() - ring.oldest() < 600, "the oldest rows went");
         ring.push(&[1.0; 50]);
-        let newest = ring.slice(3000, 3000).columns(&[(49, 0)]);
+        let newest = ring.slice(3000, 3001).columns(&[(49, 0)]);
         assert_eq!(newest, [[1.0]]);
     }
 
@@ -269,10 +269,10 @@ mod tests {
         for number in 0..10 {
             ring.push(&[f64::from(number)]);
         }
-        assert_eq!(ring.slice(0, 101).columns(&[(0, 0)]), [[0.0, 1.0]]);
+        assert_eq!(ring.slice(0, 102).columns(&[(0, 0)]), [[0.0, 1.0]]);
         assert_eq!(ring.slice(108, 500).columns(&[(0, 0)]), [[8.0, 9.0]]);
         assert_eq!(ring.slice(110, 500).rows_count(), 0);
-        assert_eq!(ring.slice(105, 104).rows_count(), 0);
+        assert_eq!(ring.slice(105, 105).rows_count(), 0);
     }
 
     proptest! {
@@ -295,7 +295,7 @@ mod tests {
                 let there = (slice.from..slice.end).map(|number| rows[number as usize][at]);
                 prop_assert_eq!(column, &there.collect::<Vec<_>>());
             }
-            let kept = (from.max(ring.oldest())..(from + length + 1).min(rows.len() as u64)).count();
+            let kept = (from.max(ring.oldest())..(from + length).min(rows.len() as u64)).count();
             prop_assert_eq!(slice.rows_count() as usize, kept);
         }
     }

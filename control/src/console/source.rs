@@ -87,6 +87,15 @@ impl Source {
         }
     }
 
+    /// Some numbers of each shard alone, under the names of their sums; nothing where they cannot be told apart.
+    pub fn by_shard(&self) -> String {
+        let mut text = String::new();
+        if let Some(reader) = self.reader() {
+            reader.render_by_shard(&mut text);
+        }
+        text
+    }
+
     /// Asks for the page again and again, for as long as the process.
     pub async fn follow(self) {
         loop {

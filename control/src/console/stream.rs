@@ -156,10 +156,14 @@ impl Stream {
         let resumed = self.asked.last.filter(|it| it.epoch == self.asked.epoch);
         self.next = match resumed {
             // A row that is not there yet is none of ours.
-            Some(last) => (last.row + 1).min(newest.map_or(0, |it| it + 1)),
+            Some(last) => last
+                .row
+                .saturating_add(1)
+                .min(newest.map_or(0, |it| it + 1)),
             None => newest.unwrap_or(0),
         };
-        let mut data = format!("{{\"epoch\":\"{}\",\"series\":", self.asked.epoch);
+        let (epoch, next) = (self.asked.epoch, newest.map_or(0, |it| it + 1));
+        let mut data = format!("{{\"epoch\":\"{epoch}\",\"next_seq\":{next},\"series\":");
         numbers::ids(&self.asked.ids, &mut data);
         data.push('}');
         let hello = format!("retry: {AGAIN_MS}\n{}", event("hello", &data));
@@ -243,7 +247,7 @@ impl Stream {
             if history.epoch != *epoch {
                 return Ok(None);
             }
-            history.rows(*step, from, newest, ids.clone())
+            history.rows(*step, from, newest + 1, ids.clone())
         };
         if rows.slice.rows_count() == 0 {
             return Ok(None);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// Numbers of a series in the rows that are kept.
 fn column(control: &Control, name: &str) -> Vec<Value> {
-    let rows = control.get(&format!("/v1/console/history?names={name}"));
+    let rows = control.get(&format!("/v1/console/history?names={name}$"));
     rows["columns"][0].as_array().cloned().unwrap_or_default()
 }
 
@@ -67,6 +67,12 @@ fn all_series_of_the_gateway_and_of_control_have_rows_each_second() {
             .any(|it| it["name"] == name && it["kind"] == kind && it["labels"] == labels)
     };
     assert!(has("flk_ingest_total", "counter", json!({})));
+    assert!(has("flk_ingest_total", "counter", json!({"shard": "1"})));
+    assert!(has(
+        "flk_wal_flush_seconds_bucket",
+        "bucket",
+        json!({"shard": "0", "le": "+Inf"})
+    ));
     assert!(has("flk_control_dataplane_up", "gauge", json!({})));
     assert!(has(
         "flk_shard_stuck",
@@ -100,8 +106,19 @@ fn a_history_says_when_its_rows_are_and_refuses_what_is_too_much() {
     let rows = control.get(path);
     assert_eq!(rows["t0_ms"].as_u64().unwrap() % 1000, 0);
     let first = rows["first"].as_u64().unwrap();
-    let two = control.get(&format!("{path}&from={first}&to={}", first + 1));
+    let two = control.get(&format!("{path}&from={first}&to={}", first + 2));
     assert_eq!(two["columns"][0].as_array().unwrap().len(), 2);
+    let steps = control.get("/v1/console/catalog")["steps"].clone();
+    assert_eq!(
+        (&steps[0]["first_seq"], &steps[0]["t0_ms"]),
+        (&rows["first"], &rows["t0_ms"])
+    );
+    assert!(
+        steps[0]["next_seq"].as_u64().unwrap() > first + 2,
+        "{steps}"
+    );
+    let clipped = control.get(&format!("{path}&from=0&to={}", u64::MAX));
+    assert_eq!(clipped["first"], rows["first"]);
     assert_eq!(control.get(&format!("{path}&step_s=10"))["step_s"], 10);
     assert_eq!(
         control.get("/v1/console/history?names=no_such_name")["series"],
@@ -131,7 +148,7 @@ fn a_history_says_when_its_rows_are_and_refuses_what_is_too_much() {
 fn a_stream_that_breaks_goes_on_without_a_jump_and_sends_no_row_twice() {
     let world = World::with_rate(1000);
     let control = world.start();
-    let query = "names=flk_ingest_total";
+    let query = "names=flk_ingest_total$";
     wait_until("the series is there", DEADLINE, || {
         !column(&control, "flk_ingest_total").is_empty()
     });
@@ -190,9 +207,9 @@ fn a_data_plane_that_goes_and_comes_is_told_and_its_numbers_are_missing_meanwhil
     let world = World::with_rate(1000);
     let control = world.start();
     wait_until("the series is there", DEADLINE, || {
-        !column(&control, "flk_ingest_total").is_empty()
+        !column(&control, "flk_wal_errors").is_empty()
     });
-    let mut stream = Events::open(&control, "names=flk_ingest_total", "").unwrap();
+    let mut stream = Events::open(&control, "names=flk_wal_errors%24", "").unwrap();
     stream.until("sample");
     world.dataplane.go();
     let away = stream.until("away");

@@ -77,11 +77,8 @@ pub trait ShardDriver: Copy + Send + 'static {
     ///
     /// # Errors
     /// The driver did not start.
-    fn run<M: Machine + 'static>(
-        self,
-        setup: ShardSetup,
-        machine: M,
-    ) -> Result<Ended, DriverError>;
+    fn run<M: Machine + 'static>(self, setup: ShardSetup, machine: M)
+    -> Result<Ended, DriverError>;
 }
 
 /// Sizes of a driver's memory for one shard. After the start only the bytes queued to clients grow, and the shard bounds

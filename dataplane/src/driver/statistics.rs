@@ -5,8 +5,8 @@ use super::line_socket::ASK_FOR_STATISTICS;
 use crate::stats::exposition::{self, Format};
 use crate::stats::page::{Header, Layout, NAME, PageError, Parts};
 use crate::stats::refused::{self, Refused};
-use crate::stats::tenant_name;
 use crate::stats::{KeeperStats, ObservedStats, ProcessStats, ShardStats, Stats, Traces};
+use crate::stats::{render_by_shard, tenant_name};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -153,6 +153,11 @@ impl Reader {
     /// Writes all metrics as that process would itself.
     pub fn render(&self, format: Format, out: &mut String) {
         exposition::render(&self.parts(), format, out);
+    }
+
+    /// Appends some numbers of each shard alone, under the names of their sums with the label `shard`.
+    pub fn render_by_shard(&self, out: &mut String) {
+        render_by_shard(&self.parts(), out);
     }
 
     /// All metrics, for each shard as if it were the only one: what is observed of it has the label `0`, and what no shard

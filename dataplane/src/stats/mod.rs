@@ -1,6 +1,7 @@
 //! Counters and histograms. Each thread writes only its own part, with plain stores; any thread, and any process that maps
 //! the page, may read all parts at any time without slowing a shard. No decision about a record uses them; readiness looks at what is observed of shards.
 
+mod by_shard;
 pub mod cell;
 pub mod exposition;
 pub mod family;
@@ -23,6 +24,7 @@ pub mod trace;
 pub mod traces;
 mod versioned;
 
+pub(crate) use self::by_shard::render as render_by_shard;
 pub use self::cell::Cell;
 pub use self::keeper::{KeeperStats, ObservedStats, ProcessStats};
 pub(crate) use self::series::WAL_FORMAT;

@@ -118,7 +118,10 @@ async fn a_stream_says_what_follows_and_sends_each_row_once() {
     let mut client = world.stream(None);
     let epoch = world.shown.history().epoch;
     let hello = client.greeted().await;
-    assert_eq!(hello, json!({"epoch": epoch.to_string(), "series": [0, 2]}));
+    assert_eq!(
+        hello,
+        json!({"epoch": epoch.to_string(), "next_seq": 1, "series": [0, 2]})
+    );
     let (id, sample) = client.expect("sample").await;
     assert_eq!(id, Some(format!("{epoch}:0")));
     assert_eq!(

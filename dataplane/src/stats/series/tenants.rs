@@ -37,7 +37,11 @@ fn shown(name: &Text<8>) -> String {
 /// Names of the tenant and of what belongs to it.
 fn labels(pages: &TenantPages, tenant: &Cell, name: &Text<8>) -> [String; 2] {
     let of = match name.is_set() {
-        true => shown(&pages.tenants[tenant.get() as usize].name),
+        // The page may be another process's, which may have written anything.
+        true => match pages.tenants.get(tenant.get() as usize) {
+            Some(row) => shown(&row.name),
+            None => OTHER.to_owned(),
+        },
         false => OTHER.to_owned(),
     };
     [of, shown(name)]
