@@ -64,7 +64,7 @@ pub(super) async fn disk(console: &Console) -> Result<Response, Problem> {
         let map = serde_json::to_string(&map).map_err(|error| Problem::Bug(error.to_string()))?;
         let map: Arc<str> = Arc::from(map + "\n");
         kept.text = Some((Instant::now(), Arc::clone(&map)));
-        Ok(map)
+        Ok::<_, Problem>(map)
     });
     let map = read
         .await
