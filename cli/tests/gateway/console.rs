@@ -47,6 +47,49 @@ fn first_record(dir: &Path, overview: &Value) -> String {
     said
 }
 
+/// What no gateway has decided, and what is no id.
+fn others_are_not_found(admin: &str, path: &str) {
+    let unknown = get(admin, &format!("/v1/console/lookup/{}", "0".repeat(64)));
+    assert_eq!(
+        (unknown.status, unknown.problem_code().as_str()),
+        (404, "outcome_not_found")
+    );
+    let other = get(admin, &format!("{path}?tenant=acme"));
+    assert_eq!(other.status, 404, "{}", other.text());
+    assert_eq!(
+        get(admin, "/v1/console/lookup/xyz").problem_code(),
+        "not_an_id"
+    );
+}
+
+/// What a seal leaves is found in the slice.
+fn a_seal_is_seen(dir: &Path, admin: &str, path: &str) {
+    let compacted = run(flk(dir).args(["wal", "compact", "--dir", "data/wal"]), b"");
+    assert_eq!(compacted.code, 0, "{compacted:?}");
+    wait_until("it is sealed", DEADLINE, || {
+        let found: Value = serde_json::from_str(get(admin, path).text()).unwrap();
+        found["origin"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("slice-"))
+    });
+    let disk = shown(admin, "disk");
+    let kinds = |kind: &str| {
+        let files = disk["files"].as_array().unwrap().iter();
+        files.filter(|it| it["kind"] == kind).count()
+    };
+    assert_eq!((kinds("slice"), kinds("manifest")), (1, 1), "{disk}");
+    assert!(
+        kinds("segment") >= 1 && disk["cap_bytes"].as_u64().unwrap() > 0,
+        "{disk}"
+    );
+    let is_told = |kind: &str| {
+        let events = shown(admin, "events");
+        let mut events = events.as_array().unwrap().iter();
+        events.any(|it| it["kind"] == kind)
+    };
+    wait_until("the seal is an event", DEADLINE, || is_told("seal"));
+}
+
 #[test]
 fn the_commands_of_an_empty_gateway_make_a_record_appear_that_can_be_looked_up() {
     let dir = tempfile::tempdir().unwrap();
@@ -103,43 +146,8 @@ fn the_commands_of_an_empty_gateway_make_a_record_appear_that_can_be_looked_up()
         "{ttl_s}"
     );
 
-    let unknown = get(&admin, &format!("/v1/console/lookup/{}", "0".repeat(64)));
-    assert_eq!(
-        (unknown.status, unknown.problem_code().as_str()),
-        (404, "outcome_not_found")
-    );
-    let other = get(&admin, &format!("{path}?tenant=acme"));
-    assert_eq!(other.status, 404, "{}", other.text());
-    assert_eq!(
-        get(&admin, "/v1/console/lookup/xyz").problem_code(),
-        "not_an_id"
-    );
-
-    // What a seal leaves is found in the slice.
-    let compacted = run(flk(dir).args(["wal", "compact", "--dir", "data/wal"]), b"");
-    assert_eq!(compacted.code, 0, "{compacted:?}");
-    wait_until("it is sealed", DEADLINE, || {
-        let found: Value = serde_json::from_str(get(&admin, &path).text()).unwrap();
-        found["origin"]
-            .as_str()
-            .is_some_and(|it| it.starts_with("slice-"))
-    });
-    let disk = shown(&admin, "disk");
-    let kinds = |kind: &str| {
-        let files = disk["files"].as_array().unwrap().iter();
-        files.filter(|it| it["kind"] == kind).count()
-    };
-    assert_eq!((kinds("slice"), kinds("manifest")), (1, 1), "{disk}");
-    assert!(
-        kinds("segment") >= 1 && disk["cap_bytes"].as_u64().unwrap() > 0,
-        "{disk}"
-    );
-    let is_told = |kind: &str| {
-        let events = shown(&admin, "events");
-        let mut events = events.as_array().unwrap().iter();
-        events.any(|it| it["kind"] == kind)
-    };
-    wait_until("the seal is an event", DEADLINE, || is_told("seal"));
+    others_are_not_found(&admin, &path);
+    a_seal_is_seen(dir, &admin, &path);
     assert_eq!(gateway.stop(), 0);
 }
 

@@ -3,6 +3,7 @@
 use super::journal::What;
 use flk_dataplane::wal::files::NumberedFile;
 use flk_dataplane::wal::manifest::{Manifest, SegmentEntry, SegmentState, SliceEntry};
+use flk_dataplane::wal::name::{LogId, Sequence};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What happened, and the words for it.
@@ -39,6 +40,16 @@ pub(super) fn changes(before: &Manifest, after: &Manifest) -> Vec<Change> {
     found
 }
 
+/// How far the slices reach into each log.
+fn covered(of: &Manifest) -> BTreeMap<LogId, Sequence> {
+    let mut upto = BTreeMap::new();
+    for cover in of.slices.iter().flat_map(|it| &it.covers) {
+        let furthest = upto.entry(cover.log).or_insert(cover.upto);
+        *furthest = cover.upto.max(*furthest);
+    }
+    upto
+}
+
 fn slices(before: &Manifest, after: &Manifest, found: &mut Vec<Change>) {
     let files = |of: &Manifest| {
         of.slices
@@ -65,15 +76,6 @@ fn slices(before: &Manifest, after: &Manifest, found: &mut Vec<Change>) {
     };
     let ids = |slices: &[&SliceEntry]| slices.iter().map(|it| it.entries).sum::<u64>();
     // A seal covers what none before did.
-    let covered = |of: &Manifest| {
-        let covers = of.slices.iter().flat_map(|it| &it.covers);
-        let mut upto = BTreeMap::new();
-        for cover in covers {
-            let furthest = upto.entry(cover.log).or_insert(cover.upto);
-            *furthest = cover.upto.max(*furthest);
-        }
-        upto
-    };
     let old_covers = covered(before);
     let is_seal = |it: &&SliceEntry| {
         it.covers.iter().any(|cover| {

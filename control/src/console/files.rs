@@ -34,11 +34,6 @@ static INSTEAD: File = File {
     gzip: None,
 };
 
-/// Whether this build has the page.
-pub fn are_there() -> bool {
-    find(INSTEAD.name).is_some()
-}
-
 fn find(name: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.name == name)
 }

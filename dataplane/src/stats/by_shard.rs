@@ -121,7 +121,11 @@ mod tests {
             if !of_shards.is_empty() {
                 compared += 1;
                 assert_eq!(of_shards.len(), 3, "{key}");
-                assert_eq!(of_shards.iter().sum::<f64>(), sum.parse::<f64>().unwrap(), "{key}");
+                assert_eq!(
+                    of_shards.iter().sum::<f64>(),
+                    sum.parse::<f64>().unwrap(),
+                    "{key}"
+                );
             }
         }
         let lines = alone.lines().filter(|line| !line.starts_with('#')).count();

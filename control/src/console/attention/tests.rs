@@ -1,3 +1,5 @@
+//! Tests of what needs attention: rules of the shipped file over numbers that the tests give.
+
 use super::*;
 use crate::console::page::samples;
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+//! Tests of a stream: what a client gets, in which order, and when it is cut off.
+
 use super::super::clock::Clock;
 use super::super::page::samples;
 use super::*;

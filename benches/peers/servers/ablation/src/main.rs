@@ -9,14 +9,15 @@ mod hub;
 mod signal;
 mod table;
 mod turns;
+mod under;
 mod under_compio;
 mod under_glommio;
 
 use std::process::ExitCode;
 
-use executor::Under;
 use flk_dataplane::config::{Config, Environment, Flags};
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_under};
+use under::Under;
 
 const USAGE: &str = "usage: flk-ablation uring|portable|glommio|compio; settings are those of flk-dataplane, in the environment, with FLK_SANDBOX=off: \
     executors read /sys and open files by themselves";
