@@ -3,6 +3,7 @@
 //   --fake   before the control process of the tests instead, for a look at states that take days
 //   --out    another directory; --all every page at every width
 
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -21,6 +22,12 @@ const SHOWN: [string, Look][] = [
 ];
 const PAGES = ['overview', 'path', 'shards', 'disk', 'dedup', 'tenants', 'lookup', 'refusals', 'events', 'runbook/wal-disk-pressure'];
 
+// A picture of a page needs no more than 256 colours.
+function shrink(file: string): void {
+  const run = spawnSync('pngquant', ['--force', '--ext', '.png', '--speed', '1', '--strip', '--', file], { stdio: 'inherit' });
+  if (run.status !== 0) throw new Error(`pngquant cannot shrink ${file}`);
+}
+
 async function shoot(origin: string, shots: readonly [string, Look][], isStrict: boolean, name = ''): Promise<void> {
   const browser = await launch();
   for (const [page, look] of shots) {
@@ -33,6 +40,7 @@ async function shoot(origin: string, shots: readonly [string, Look][], isStrict:
     await tab.page.waitForTimeout(2500);
     const file = join(out, `${name || page.split('/')[0]}-${look.width}-${look.theme}.png`);
     await tab.page.screenshot({ path: file, fullPage: values.all === true });
+    if (isStrict) shrink(file);
     const { size } = statSync(file);
     console.log(`${file}: ${(size / 1024).toFixed(0)} KiB`);
     if (isStrict && size > BYTES_MAX) throw new Error(`${file} is larger than ${BYTES_MAX} bytes`);

@@ -13,7 +13,9 @@ export interface Span {
 }
 
 export interface Grid {
-  // For each column of time its begin, and the counts of each bucket.
+  // How long a column is.
+  span_ms: number;
+  // For each column of time its end, and the counts of each bucket.
   times: number[];
   counts: number[][];
   edges: number[];
@@ -37,5 +39,5 @@ export function gridOf(frame: Span, { edges, grown }: Buckets): Grid {
     return cumulative.map((it, edge) => Math.max(0, it - (edge === 0 ? 0 : cumulative[edge - 1])));
   });
   const max = Math.max(1, ...counts.flat());
-  return { times: rows.slice(1).map((row) => frame.times[row]), counts, edges, max };
+  return { span_ms, times: rows.slice(1).map((row) => frame.times[row]), counts, edges, max };
 }
