@@ -24,7 +24,9 @@ export interface Grid {
 
 // Counts of each bucket, in at most 120 columns of the shown range.
 export function gridOf(frame: Span, { edges, grown }: Buckets): Grid {
-  const span_ms = (frame.to_ms - frame.from_ms) / COLUMNS_MAX;
+  // Whole readings, so that columns of the same load are equally dark.
+  const step_ms = frame.length > 1 ? frame.times[frame.length - 1] - frame.times[frame.length - 2] : 1000;
+  const span_ms = Math.max(1, Math.ceil((frame.to_ms - frame.from_ms) / COLUMNS_MAX / step_ms)) * step_ms;
   const rows: number[] = [];
   // Columns begin at the same times whatever range is looked at, so that they do not flicker as time goes on.
   let column = -Infinity;

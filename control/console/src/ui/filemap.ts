@@ -49,7 +49,8 @@ export class FileMap {
   }
 
   set(files: readonly DiskFile[], next: string | null, now_ms: number): void {
-    this.files = files.toSorted((a, b) => (a.first_ms ?? Infinity) - (b.first_ms ?? Infinity) || a.name.localeCompare(b.name));
+    const since = (it: DiskFile) => it.first_ms ?? (it.kind === 'manifest' ? null : it.last_ms) ?? Number.MAX_SAFE_INTEGER;
+    this.files = files.toSorted((a, b) => since(a) - since(b) || a.name.localeCompare(b.name));
     this.next = next;
     this.now_ms = now_ms;
     this.draw();
