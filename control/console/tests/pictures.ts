@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Browser } from 'playwright-core';
 import { DIST, HOME, launch, LOOKS, Tab, type Look } from './support/browser';
 import { Fake, KNOWN_ID } from './support/fake';
 import { Gateway } from './support/gateway';
@@ -30,6 +31,14 @@ function shrink(file: string): void {
 
 async function shoot(origin: string, shots: readonly [string, Look][], isStrict: boolean, name = ''): Promise<void> {
   const browser = await launch();
+  try {
+    await shootAll(browser, origin, shots, isStrict, name);
+  } finally {
+    await browser.close();
+  }
+}
+
+async function shootAll(browser: Browser, origin: string, shots: readonly [string, Look][], isStrict: boolean, name: string): Promise<void> {
   for (const [page, look] of shots) {
     const tab = await Tab.open(browser, origin, look);
     const more = page === 'lookup' ? `&id=${KNOWN_ID}` : '';
@@ -46,7 +55,6 @@ async function shoot(origin: string, shots: readonly [string, Look][], isStrict:
     if (isStrict && size > BYTES_MAX) throw new Error(`${file} is larger than ${BYTES_MAX} bytes`);
     await tab.close();
   }
-  await browser.close();
 }
 
 mkdirSync(out, { recursive: true });
@@ -66,10 +74,13 @@ if (values.fake) {
   await fake.close();
 } else {
   const gateway = await Gateway.start();
-  if (!values.all) await shoot(gateway.origin, [['overview', { width: 1280, theme: 'light' }]], true, 'first');
-  gateway.load(400);
-  // Long enough for plots to have a shape.
-  await new Promise((resolve) => setTimeout(resolve, Number(values.warm ?? 150) * 1000));
-  await shoot(gateway.origin, shots, !values.all);
-  await gateway.stop();
+  try {
+    if (!values.all) await shoot(gateway.origin, [['overview', { width: 1280, theme: 'light' }]], true, 'first');
+    gateway.load(400);
+    // Long enough for plots to have a shape.
+    await new Promise((resolve) => setTimeout(resolve, Number(values.warm ?? 150) * 1000));
+    await shoot(gateway.origin, shots, !values.all);
+  } finally {
+    await gateway.stop();
+  }
 }
