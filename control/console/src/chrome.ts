@@ -3,7 +3,7 @@
 import { RANGES, type Address, type Page } from './data/address';
 import { clock, day, full, suffix } from './data/clock';
 import { text } from './data/units';
-import type { WhoAmI } from './data/wire';
+import type { Overview, WhoAmI } from './data/wire';
 import { toast } from './ui/copy';
 import { fill, h, mark, say, svg } from './ui/dom';
 import { setTheme, theme, type Theme } from './ui/theme';
@@ -125,8 +125,7 @@ export class Chrome {
   private showAbout({ overview, feed }: Context): void {
     const left = feed.left_out > 0 ? ` ${text(feed.left_out, 'count')} series are left out: there are more than control keeps.` : '';
     const step = feed.timeline.step_s === 1 ? 'a second' : 'ten seconds';
-    const own = overview ? `flk ${overview.version}${overview.commit === null ? '' : ` (${overview.commit.slice(0, 10)})`}, driver ${overview.driver}, log ${overview.wal_dir}, snapshot ${overview.snapshot.number}. ` : '';
-    say(this.about, `${own}One reading ${step}.${left}`);
+    say(this.about, `${overview ? `${ownOf(overview)}. ` : ''}One reading ${step}.${left}`);
   }
 
   private chooseRange(): void {
@@ -143,4 +142,11 @@ export class Chrome {
     if (range.kind === 'fixed') this.shell.go({ range: { kind: 'live', name: '5m' } });
     else if (this.frame) this.shell.go({ range: { kind: 'fixed', from_ms: Math.round(this.frame.from_ms), to_ms: Math.round(this.frame.to_ms) } });
   }
+}
+
+// What the gateway is, as far as it says so.
+function ownOf({ version, commit, driver, wal_dir, snapshot }: Overview): string {
+  const build = commit === null ? '' : ` (${commit.slice(0, 10)})`;
+  const parts = [version === '' ? '' : `flk ${version}${build}`, driver === null ? '' : `driver ${driver}`, `log ${wal_dir}`, `snapshot ${snapshot.number}`];
+  return parts.filter((it) => it !== '').join(', ');
 }

@@ -3,9 +3,11 @@
 //   --fake   before the control process of the tests instead, for a look at states that take days
 //   --out    another directory; --all every page at every width
 
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Browser } from 'playwright-core';
 import { DIST, HOME, launch, LOOKS, Tab, type Look } from './support/browser';
 import { Fake, KNOWN_ID } from './support/fake';
 import { Gateway } from './support/gateway';
@@ -21,8 +23,22 @@ const SHOWN: [string, Look][] = [
 ];
 const PAGES = ['overview', 'path', 'shards', 'disk', 'dedup', 'tenants', 'lookup', 'refusals', 'events', 'runbook/wal-disk-pressure'];
 
+// A picture of a page needs no more than 256 colours.
+function shrink(file: string): void {
+  const run = spawnSync('pngquant', ['--force', '--ext', '.png', '--speed', '1', '--strip', '--', file], { stdio: 'inherit' });
+  if (run.status !== 0) throw new Error(`pngquant cannot shrink ${file}`);
+}
+
 async function shoot(origin: string, shots: readonly [string, Look][], isStrict: boolean, name = ''): Promise<void> {
   const browser = await launch();
+  try {
+    await shootAll(browser, origin, shots, isStrict, name);
+  } finally {
+    await browser.close();
+  }
+}
+
+async function shootAll(browser: Browser, origin: string, shots: readonly [string, Look][], isStrict: boolean, name: string): Promise<void> {
   for (const [page, look] of shots) {
     const tab = await Tab.open(browser, origin, look);
     const more = page === 'lookup' ? `&id=${KNOWN_ID}` : '';
@@ -33,12 +49,12 @@ async function shoot(origin: string, shots: readonly [string, Look][], isStrict:
     await tab.page.waitForTimeout(2500);
     const file = join(out, `${name || page.split('/')[0]}-${look.width}-${look.theme}.png`);
     await tab.page.screenshot({ path: file, fullPage: values.all === true });
+    if (isStrict) shrink(file);
     const { size } = statSync(file);
     console.log(`${file}: ${(size / 1024).toFixed(0)} KiB`);
     if (isStrict && size > BYTES_MAX) throw new Error(`${file} is larger than ${BYTES_MAX} bytes`);
     await tab.close();
   }
-  await browser.close();
 }
 
 mkdirSync(out, { recursive: true });
@@ -58,10 +74,13 @@ if (values.fake) {
   await fake.close();
 } else {
   const gateway = await Gateway.start();
-  if (!values.all) await shoot(gateway.origin, [['overview', { width: 1280, theme: 'light' }]], true, 'first');
-  gateway.load(400);
-  // Long enough for plots to have a shape.
-  await new Promise((resolve) => setTimeout(resolve, Number(values.warm ?? 150) * 1000));
-  await shoot(gateway.origin, shots, !values.all);
-  await gateway.stop();
+  try {
+    if (!values.all) await shoot(gateway.origin, [['overview', { width: 1280, theme: 'light' }]], true, 'first');
+    gateway.load(400);
+    // Long enough for plots to have a shape.
+    await new Promise((resolve) => setTimeout(resolve, Number(values.warm ?? 150) * 1000));
+    await shoot(gateway.origin, shots, !values.all);
+  } finally {
+    await gateway.stop();
+  }
 }

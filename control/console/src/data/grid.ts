@@ -13,7 +13,9 @@ export interface Span {
 }
 
 export interface Grid {
-  // For each column of time its begin, and the counts of each bucket.
+  // How long a column is.
+  span_ms: number;
+  // For each column of time its end, and the counts of each bucket.
   times: number[];
   counts: number[][];
   edges: number[];
@@ -22,7 +24,9 @@ export interface Grid {
 
 // Counts of each bucket, in at most 120 columns of the shown range.
 export function gridOf(frame: Span, { edges, grown }: Buckets): Grid {
-  const span_ms = (frame.to_ms - frame.from_ms) / COLUMNS_MAX;
+  // Whole readings, so that columns of the same load are equally dark.
+  const step_ms = frame.length > 1 ? frame.times[frame.length - 1] - frame.times[frame.length - 2] : 1000;
+  const span_ms = Math.max(1, Math.ceil((frame.to_ms - frame.from_ms) / COLUMNS_MAX / step_ms)) * step_ms;
   const rows: number[] = [];
   // Columns begin at the same times whatever range is looked at, so that they do not flicker as time goes on.
   let column = -Infinity;
@@ -37,5 +41,5 @@ export function gridOf(frame: Span, { edges, grown }: Buckets): Grid {
     return cumulative.map((it, edge) => Math.max(0, it - (edge === 0 ? 0 : cumulative[edge - 1])));
   });
   const max = Math.max(1, ...counts.flat());
-  return { times: rows.slice(1).map((row) => frame.times[row]), counts, edges, max };
+  return { span_ms, times: rows.slice(1).map((row) => frame.times[row]), counts, edges, max };
 }

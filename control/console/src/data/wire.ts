@@ -85,7 +85,8 @@ export interface Tenant {
 export interface Overview {
   version: string;
   commit: string | null;
-  driver: string;
+  // Null where the gateway does not say it.
+  driver: string | null;
   started_ms: number;
   address: string;
   shards: { shard: number; cpu: number | null; node: number | null }[];

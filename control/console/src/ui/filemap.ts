@@ -23,6 +23,7 @@ function kindOf(file: DiskFile): Kind {
   if (file.kind === 'slice') return { label: 'slice (outcomes)', color: 's2', pattern: 'hatched' };
   if (file.kind === 'packed') return { label: 'segment, packed', color: 's3', pattern: 'dotted' };
   if (file.kind === 'segment') return file.state === 'open' ? { label: 'segment, open', color: 'ok', pattern: 'framed' } : { label: 'segment, closed', color: 's1', pattern: 'plain' };
+  if (file.name.startsWith('segment')) return { label: 'segment, made ready', color: 'muted', pattern: 'framed' };
   return { label: 'manifest and others', color: 'muted', pattern: 'plain' };
 }
 
@@ -48,7 +49,8 @@ export class FileMap {
   }
 
   set(files: readonly DiskFile[], next: string | null, now_ms: number): void {
-    this.files = files.toSorted((a, b) => (a.first_ms ?? Infinity) - (b.first_ms ?? Infinity) || a.name.localeCompare(b.name));
+    const since = (it: DiskFile) => it.first_ms ?? (it.kind === 'manifest' ? null : it.last_ms) ?? Number.MAX_SAFE_INTEGER;
+    this.files = files.toSorted((a, b) => since(a) - since(b) || a.name.localeCompare(b.name));
     this.next = next;
     this.now_ms = now_ms;
     this.draw();
@@ -143,7 +145,7 @@ export class FileMap {
     if (kind.pattern === 'dotted') for (let at = 3; at < width; at += 5) pen.moveTo(x + at, y + 3), pen.lineTo(x + at, y + this.tall - 3);
     pen.stroke();
     pen.restore();
-    if (kind.pattern === 'framed') this.frame(pen, 'ok', x, y, width);
+    if (kind.pattern === 'framed') this.frame(pen, kind.color, x, y, width);
     if (file.name === this.next) this.frame(pen, 'bad', x, y, width);
   }
 

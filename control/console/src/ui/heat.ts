@@ -22,9 +22,9 @@ export class HeatMap {
   private readonly canvas = h('canvas', { 'aria-hidden': 'true' });
   private readonly box = h('div', { class: 'plot', role: 'img' }, this.canvas);
   private readonly words = h('p', { class: 'under' }, '');
-  private grid: Grid = { times: [], counts: [], edges: [], max: 0 };
+  private grid: Grid = { span_ms: 1, times: [], counts: [], edges: [], max: 0 };
   private frame: Frame | null = null;
-  private drawnZone = '';
+  private drawn = '';
   private size = { root: 14, width: 0, height: 0 };
   private readonly ends: (() => void)[];
 
@@ -46,8 +46,9 @@ export class HeatMap {
     const newest = this.grid.times.at(-1);
     this.grid = gridOf(frame, buckets);
     // Columns are wider than a second: most readings bring none.
-    if (newest === this.grid.times.at(-1) && this.grid.edges.length > 0 && frame.zone === this.drawnZone) return;
-    this.drawnZone = frame.zone;
+    const drawn = `${newest} ${this.grid.times.at(-1)} ${this.grid.edges.length} ${frame.zone} ${this.range_ms()}`;
+    if (newest === this.grid.times.at(-1) && drawn === this.drawn) return;
+    this.drawn = drawn;
     this.draw();
     this.speak();
   }
@@ -87,11 +88,17 @@ export class HeatMap {
     const { left, width, height } = this.layout();
     const { times, counts, edges } = this.grid;
     const inside = this.box.getBoundingClientRect();
-    const column = Math.floor(((event.clientX - inside.left - left) / (width - left)) * times.length);
+    const share = (event.clientX - inside.left - left) / (width - left);
+    const at_ms = (this.frame?.from_ms ?? 0) + share * this.range_ms();
+    const column = times.findIndex((it) => it >= at_ms && it - this.grid.span_ms <= at_ms);
     const [low, high] = this.used();
     const row = high - Math.floor(((event.clientY - inside.top) / height) * (high - low + 1));
     if (!(column in times) || row < low || row > high || edges.length === 0) return this.speak();
     say(this.words, `${clock(times[column], this.frame?.zone ?? 'utc')}: ${text(counts[column][row], 'count')} took ${this.range(row)}.`);
+  }
+
+  private range_ms(): number {
+    return this.frame ? this.frame.to_ms - this.frame.from_ms : 1;
   }
 
   // Buckets with values, and one more on either side.
@@ -119,22 +126,24 @@ export class HeatMap {
   }
 
   private cells(pen: CanvasRenderingContext2D, left: number, width: number, height: number): void {
-    const { times, counts, max } = this.grid;
+    const { times, counts, max, span_ms } = this.grid;
     const [low, high] = this.used();
-    const [w, tall] = [(width - left) / Math.max(1, times.length), height / (high - low + 1)];
+    const [a_ms, tall] = [(width - left) / this.range_ms(), height / (high - low + 1)];
+    const wide = span_ms * a_ms;
     pen.fillStyle = color('heat');
     counts.forEach((column, at) => {
       for (let row = low; row <= high; row += 1) {
         if (!(column[row] > 0)) continue;
         pen.globalAlpha = 0.12 + 0.88 * Math.sqrt(column[row] / max);
-        pen.fillRect(left + at * w, (high - row) * tall + 0.5, Math.max(1, w - 0.5), tall - 1);
+        const x = left + (times[at] - (this.frame?.from_ms ?? 0)) * a_ms - wide;
+        pen.fillRect(Math.max(left, x), (high - row) * tall + 0.5, Math.max(1, wide - 0.5), tall - 1);
       }
     });
     pen.globalAlpha = 1;
   }
 
   private labels(pen: CanvasRenderingContext2D, root: number, left: number, width: number, height: number): void {
-    const { edges, times } = this.grid;
+    const { edges } = this.grid;
     const [low, high] = this.used();
     const tall = height / (high - low + 1);
     const every = Math.max(1, Math.ceil((root * 1.1) / tall));
@@ -147,10 +156,10 @@ export class HeatMap {
     }
     pen.textBaseline = 'top';
     const many = Math.max(2, Math.floor((width - left) / (root * 6)));
-    for (let at = 0; at < many && times.length > 1; at += 1) {
-      const column = Math.floor((at * (times.length - 1)) / (many - 1));
+    for (let at = 0; at < many; at += 1) {
+      const t_ms = (this.frame?.from_ms ?? 0) + (this.range_ms() * at) / (many - 1);
       pen.textAlign = at === 0 ? 'left' : at === many - 1 ? 'right' : 'center';
-      pen.fillText(clock(times[column], this.frame?.zone ?? 'utc'), left + ((width - left) * at) / (many - 1), height + 4);
+      pen.fillText(clock(t_ms, this.frame?.zone ?? 'utc'), left + ((width - left) * at) / (many - 1), height + 4);
     }
   }
 }

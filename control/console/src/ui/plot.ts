@@ -195,7 +195,7 @@ export class Plot {
     const unit = this.spec.unit;
     return {
       width: this.width, height: this.height, pxAlign: 1, legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       cursor: { sync: { key: 'flk' }, points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
       scales: {
         x: { time: true, min: this.frame.from_ms / 1000, max: this.frame.to_ms / 1000, auto: false },
@@ -272,8 +272,8 @@ export class Plot {
     pen.stroke();
     pen.font = `${Math.round(parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.78 * devicePixelRatio)}px system-ui, sans-serif`;
     const isHigh = y < top + 20 * devicePixelRatio;
-    [pen.textAlign, pen.textBaseline] = ['right', isHigh ? 'top' : 'bottom'];
-    pen.fillText(limit.label, left + width - 4 * devicePixelRatio, y + (isHigh ? 4 : -4) * devicePixelRatio);
+    [pen.textAlign, pen.textBaseline] = ['left', isHigh ? 'top' : 'bottom'];
+    pen.fillText(limit.label, left + 4 * devicePixelRatio, y + (isHigh ? 4 : -4) * devicePixelRatio);
     pen.restore();
   }
 }

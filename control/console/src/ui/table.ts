@@ -118,6 +118,7 @@ export class Table<Row> {
       mark(cell, 'data-tone', column.tone?.(row) ?? null);
       if (bar && column.bar) {
         const share = column.bar(row);
+        if (bar.parentElement) mark(bar.parentElement, 'hidden', Number.isFinite(share) ? null : '');
         bar.style.width = `${(Number.isFinite(share) ? Math.min(1, Math.max(0, share)) : 0) * 100}%`;
       }
     });

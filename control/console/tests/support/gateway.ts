@@ -97,7 +97,7 @@ export class Gateway {
 
   private environment(): NodeJS.ProcessEnv {
     return {
-      PATH: `${BIN}:${process.env.PATH ?? ''}`, HOME: this.directory, PORT: String(this.port), ADMIN_LISTEN: `127.0.0.1:${this.admin}`, WAL_DIR: join(this.directory, 'wal'), CONTROL_DIR: join(this.directory, 'control'),
+      PATH: `${BIN}:${process.env.PATH ?? ''}`, HOME: this.directory, PORT: String(this.port), ADMIN_LISTEN: `127.0.0.1:${this.admin}`, WAL_DIR: 'data/wal', CONTROL_DIR: 'data/control',
       FLK_CONFIG: join(this.directory, 'flk.toml'), PCS_HMAC_KEY: KEY, FLK_URL: `http://127.0.0.1:${this.port}`, WAL_MAX_BYTES: '2GiB', DEDUP_MEMORY_MAX: '64MiB', FLK_LOOK_UPS: 'on',
     };
   }
