@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rollout.audit import Audit
 from rollout.haproxy import Haproxy
 from rollout.judge import Limits
 from rollout.kubernetes import Kubernetes
-from rollout.procedure import SIGNALS, RollOut, rollback
+from rollout.procedure import RollOut, hear, rollback
 from rollout.terms import COLOURS, REFUSED, STUCK, USAGE, Failed, Interrupted, Refused
 
 SMOKE = Path(__file__).resolve().parents[1] / "smoke"
@@ -85,11 +84,7 @@ def roll_out_parser(program, what):
 
 def run(act, options, program):
     """Runs a procedure; what it was refused is said, and the exit code comes back."""
-    def interrupt(number, _frame):
-        raise Interrupted(signal.Signals(number).name)
-
-    for it in SIGNALS:
-        signal.signal(it, interrupt)
+    hear()
     try:
         audit = Audit(options.audit, options.driver.name)
         return act(audit)
