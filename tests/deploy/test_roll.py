@@ -404,7 +404,7 @@ class Typed(unittest.TestCase):
         with tempfile.TemporaryDirectory() as root:
             scripts = Scripts(root, [], None)
             cases = [
-                ("blue-green", ["r"], "either --haproxy SOCKET or --service NAME"),
+                ("blue-green", ["r"], "say one of --haproxy SOCKET, --service NAME and --virtual-service NAME"),
                 ("blue-green", ["r", "--haproxy=/x", "--watch=5"], "5: allowed is a number with ms, s, m or h"),
                 ("blue-green", ["r", "--haproxy=/x", "--errors-max=2"], "2: allowed is 0% to 100%"),
                 ("blue-green", ["r", "--haproxy=/x", "--url=red=http://a"], "allowed is blue=http"),

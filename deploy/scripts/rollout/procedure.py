@@ -76,7 +76,7 @@ class RollOut:
         """The exit code."""
         options = self.options
         if not self.driver.splits and len(options.steps) > 1:
-            raise Refused(f"{self.driver.name} takes no shares: use blue-green, or deploy/flagger")
+            raise Refused(f"{self.driver.name} takes no shares: use blue-green, --virtual-service, or deploy/flagger")
         first = 0
         if options.resume:
             first = self.resumed()
