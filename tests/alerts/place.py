@@ -14,6 +14,7 @@ from pathlib import Path
 import balanced
 import chart
 import pod
+import runbooks
 
 # The longest that a message may take beyond the times of its rule: a scrape, two evaluations, and a machine that is busy.
 MESSAGE_S = 60
@@ -28,8 +29,11 @@ class Place:
         self.root.mkdir()
         self.ends = contextlib.ExitStack()
         self.since = time.monotonic()
+        self.gateway = None
         self.fired = {}
         self.resolved = {}
+        # Commands that were run, by page and section.
+        self.followed = {}
 
     def run(self, name, command, **more):
         """Starts a process, which ends with the place."""
@@ -56,15 +60,22 @@ class Place:
         self.since = time.monotonic()
 
     def fires(self, *alerts, within=MESSAGE_S, namespace=None):
-        """Waits until the receiver is told that each fires."""
+        """Waits until the receiver is told that each fires, and does then what its page says under Diagnosis."""
         for name in alerts:
             self.fired[name] = self.receiver.wait("firing", name, self.namespace if namespace is None else namespace, self.since, within)
+        self.follow(alerts, "Diagnosis")
 
     def resolves(self, *alerts, within=MESSAGE_S, namespace=None):
-        """Waits until the receiver is told that each, which fired, has resolved."""
+        """Waits until the receiver is told that each, which fired, has resolved, and does then what its page says under Validation."""
         for name in alerts:
             place = self.namespace if namespace is None else namespace
             self.resolved[name] = self.receiver.wait("resolved", name, place, self.fired[name], within)
+        self.follow(alerts, "Validation")
+
+    def follow(self, alerts, section):
+        for page in sorted({runbooks.page_of(it) for it in alerts}):
+            if runbooks.MADE_HERE in runbooks.head(page):
+                self.followed[page, section] = runbooks.follow(page, section, self.gateway)
 
     def end(self):
         self.ends.close()
@@ -84,6 +95,7 @@ class Gateway:
 
     def __init__(self, place, program="flk-dataplane", before=(), watched=True, stderr=None, **variables):
         self.place, self.program, self.before, self.stderr = place, program, list(before), stderr
+        place.gateway = self
         self.port = pod.free_port()
         self.admin = pod.free_port()
         self.control = None

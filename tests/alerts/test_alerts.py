@@ -17,6 +17,7 @@ import of_disks  # noqa: F401 (its faults are in the list)
 import of_processes  # noqa: F401
 import of_records  # noqa: F401
 import rules
+import runbooks
 import shorter
 import watch
 from faults import FAULTS, provoked
@@ -81,6 +82,30 @@ class Table(unittest.TestCase):
                 self.assertRegex(how, r"^promtool only, because .{20,}", name)
 
 
+class Pages(unittest.TestCase):
+    """Each runbook says at its top which test brings a gateway into its state, or that none does."""
+
+    def test_each_page_is_of_one_kind(self):
+        here = {runbooks.page_of(it) for it in provoked()}
+        for path in sorted(runbooks.PAGES.glob("*.md")):
+            text = runbooks.head(path.name)
+            kinds = [it for it in (runbooks.MADE_HERE, runbooks.MADE_ELSEWHERE, runbooks.NOT_MADE) if it in text]
+            self.assertEqual(len(kinds), 1, f"{path.name}: {kinds}")
+            if path.name not in here:
+                self.assertNotIn(runbooks.MADE_HERE, kinds, path.name)
+
+    def test_each_page_whose_state_is_made_has_commands(self):
+        for path in runbooks.PAGES.glob("*.md"):
+            if runbooks.NOT_MADE not in runbooks.head(path.name):
+                self.assertGreater(len(runbooks.steps(path.name, "Diagnosis")), 0, path.name)
+
+    def test_those_of_the_command_line_are_followed_there(self):
+        test = (chart.ROOT / "cli/tests/runbooks.rs").read_text()
+        for path in runbooks.PAGES.glob("*.md"):
+            if runbooks.MADE_ELSEWHERE in runbooks.head(path.name):
+                self.assertIn(f'follow("{path.name}"', test)
+
+
 class Fired(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -136,6 +161,17 @@ class Fired(unittest.TestCase):
                     self.assertLess(place.fired[alert], place.resolved[alert], alert)
                 times = ", ".join(f"{it} {place.fired[it] - place.since:.0f} s, {place.resolved[it] - place.since:.0f} s" for it in place.fired)
                 print(f"    {by_name[name].sentence} ({place.took_s:.0f} s): {times}")
+
+    def test_the_page_of_every_alert_was_followed(self):
+        followed = {}
+        for name, (_, place) in self.ends.items():
+            for alert in {it for fault in FAULTS if fault.name == name for it in fault.alerts}:
+                page = runbooks.page_of(alert)
+                if runbooks.MADE_HERE in runbooks.head(page):
+                    self.assertGreater(place.followed.get((page, "Diagnosis"), 0), 0, f"{name}: {page}")
+                    self.assertIn((page, "Validation"), place.followed, f"{name}: {page}")
+                    followed[page] = followed.get(page, 0) + 1
+        print("    pages: " + ", ".join(f"{page} {count}" for page, count in sorted(followed.items())))
 
     def test_it_takes_four_minutes_at_most(self):
         self.assertLess(self.took_s, SECONDS_MAX)
