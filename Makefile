@@ -322,6 +322,10 @@ endif
 
 -include tests/deploy/Makefile.inc
 
+# ---- alerts that were seen to fire: `test-alerts` -----------------------------------------------------------------------
+
+-include tests/alerts/Makefile.inc
+
 # ---- what is shipped: `image`, `deb`, `test-image`, `test-deb`, `test-compose` -------------------------------------------
 
 -include tests/package/Makefile.inc

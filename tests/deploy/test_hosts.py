@@ -16,6 +16,7 @@ import pod
 SYSTEMD = chart.ROOT / "deploy/systemd"
 HOST = chart.ROOT / "deploy/host"
 UNITS = ("flk-dataplane.service", "flk-control.service")
+COLOURS = ("blue", "green")
 SOCKET = "flk-dataplane.socket"
 
 
@@ -75,6 +76,28 @@ class Units(unittest.TestCase):
             ran = run("systemd-analyze", "security", "--offline=true", "--threshold=20", str(SYSTEMD / name))
             self.assertEqual(ran.returncode, 0, f"above 2.0: {ran.stdout[-300:]}{ran.stderr}")
 
+    def test_a_service_manager_takes_the_units_of_each_colour(self):
+        with tempfile.TemporaryDirectory() as directory:
+            instances = []
+            for name in UNITS:
+                text = of_colours(name).read_text().replace("/opt/flk/%i/flk-", "/bin/true #")
+                Path(directory, of_colours(name).name).write_text(text)
+                for colour in COLOURS:
+                    instances.append(Path(directory, of_colours(name).name.replace("@", f"@{colour}")))
+                    instances[-1].symlink_to(of_colours(name).name)
+            self.taken(directory, *map(str, instances))
+            for it in instances:
+                ran = run("systemd-analyze", "security", "--offline=true", "--threshold=20", str(it))
+                self.assertEqual(ran.returncode, 0, f"above 2.0: {ran.stdout[-300:]}{ran.stderr}")
+
+    def test_the_units_of_colours_are_the_others_with_names_and_places_of_their_own(self):
+        for name in UNITS:
+            own = settings(of_colours(name).read_text())
+            expected = [of_its_own(line) for line in settings((SYSTEMD / name).read_text())]
+            at = expected.index("EnvironmentFile=-/etc/flk/environment")
+            expected.insert(at + 1, "EnvironmentFile=/etc/flk/%i.environment")
+            self.assertEqual(own, expected, name)
+
     def test_a_stop_has_the_time_that_the_gateway_takes(self):
         page = (chart.ROOT / "docs/operations.md").read_text()
         bound = int(re.search(r"not complete (\d+) s after the delay", page)[1])
@@ -101,6 +124,30 @@ class Units(unittest.TestCase):
             self.assertEqual((keys.st_mode & 0o777, keys.st_uid, keys.st_gid), (0o750, 0, int(group)))
 
 
+def of_colours(name):
+    """The template of a unit."""
+    return SYSTEMD / "colours" / name.replace(".", "@.")
+
+
+def of_its_own(line):
+    """A line of a unit with the name and the places of a colour."""
+    key, value = line.split("=", 1) if "=" in line else (line, "")
+    if key == "Description":
+        return f"{line}, %i"
+    if key in ("StateDirectory", "WorkingDirectory"):
+        return f"{line}/%i"
+    if key in ("Environment", "ExecStart", "Wants", "After"):
+        for old, new in (("/var/lib/flk/", "/var/lib/flk/%i/"), ("/usr/local/bin/", "/opt/flk/%i/"), ("flk-dataplane.service", "flk-dataplane@%i.service")):
+            value = value.replace(old, new)
+        return f"{key}={value}"
+    return line
+
+
+def settings(text):
+    """Lines of a unit without comments."""
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
 def variables(path):
     """All variables of an environment file, those behind a single # too."""
     lines = (line.removeprefix("#") for line in path.read_text().splitlines())
@@ -117,6 +164,21 @@ class Settings(unittest.TestCase):
             self.assertGreater(len(found), 6)
             ran = run(str(pod.BIN / "flk"), "config", "check", env=found)
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+
+    def test_flk_knows_every_variable_of_a_colour_and_haproxy_its_port(self):
+        haproxy = (chart.ROOT / "deploy/haproxy/haproxy.cfg").read_text()
+        servers = dict(re.findall(r"(?m)^    server (\w+) 127\.0\.0\.1:(\d+)", haproxy))
+        both = {}
+        for colour in COLOURS:
+            own = variables(SYSTEMD / f"colours/{colour}.environment")
+            self.assertEqual(own["PORT"], servers[colour])
+            with tempfile.TemporaryDirectory() as directory:
+                Path(directory, "hmac.key").write_text(pod.KEY)
+                ran = run(str(pod.BIN / "flk"), "config", "check", env={**own, "PCS_HMAC_KEY_FILE": f"{directory}/hmac.key"})
+            self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+            both[colour] = own
+        different = {name for name in both["blue"] if both["blue"][name] != both["green"][name]}
+        self.assertEqual(different, {"PORT", "ADMIN_LISTEN"})
 
     def test_one_line_gives_a_shell_what_both_units_have(self):
         """It stands in three places, word by word, and outweighs in the order of the service manager."""

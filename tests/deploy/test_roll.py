@@ -19,11 +19,11 @@ import pod
 from balanced import Gateways, Haproxy, Installer, Scripts, Senders, end_now, wait
 
 sys.path.insert(0, str(balanced.SCRIPTS))
-from rollout import commands  # noqa: E402
+from rollout import commands, procedure  # noqa: E402
 from rollout.haproxy import Haproxy as Driver  # noqa: E402
 from rollout.haproxy import weights  # noqa: E402
 from rollout.judge import Limits, Watch  # noqa: E402
-from rollout.procedure import RollOut  # noqa: E402
+from rollout.procedure import SIGNALS, RollOut  # noqa: E402
 
 # A disk that hangs, once some batches were written.
 PLANTED = {"program": "flk-dataplane-planted"}
@@ -244,10 +244,15 @@ class NotSwitched(Behind):
         self.haproxy.ask("set server flk/green state ready")
         self.refused(self.scripts.roll("blue-green", "better", "--backend=other"), "haproxy has no backend other")
         self.refused(self.scripts.back(), "has no roll-out of haproxy flk: --to COLOUR")
-        for line in ('{"balancer": "haproxy flk", "event": "promo', "{}\n", "7\n"):
+        for line in ('{"balancer": "haproxy flk", "event": "promo', "{}\n", "7\n", '{"balancer": "haproxy flk"}\n'):
             self.scripts.audit.write_text(line)
             self.refused(roll(), "line 1, is no JSON")
-        promoted = {"balancer": "haproxy flk", "event": "promoted", "live": "green", "serves": "old", "time": "2026-01-01T00:00:00Z"}
+        promoted = {"balancer": "haproxy flk", "event": "promoted", "live": "green", "serves": "old", "time": "2026-01-01T00:00:00Z", "reason": "",
+                    "rollout": "5520faec6f51", "from": "blue", "from_release": None, "to": "green"}
+        for lacking in ("live", "from", "time"):
+            self.scripts.audit.write_text(json.dumps({key: value for key, value in promoted.items() if key != lacking}) + "\n")
+            for ran in (roll(), self.scripts.back()):
+                self.refused(ran, f"line 1, lacks {lacking}: correct or delete that line")
         self.scripts.audit.write_text(json.dumps(promoted) + "\n")
         self.refused(roll(), "haproxy flk gives all traffic to blue, .* says green")
         self.assertEqual(len(self.scripts.lines()), 1)
@@ -299,9 +304,9 @@ class Unforeseen(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.path = Path(directory.name, "rollout.jsonl")
         # the tests go on to hear signals
-        patched = mock.patch("signal.signal")
-        patched.start()
-        self.addCleanup(patched.stop)
+        self.unheard = mock.patch("signal.signal")
+        self.unheard.start()
+        self.addCleanup(self.unheard.stop)
 
     def rolled(self, **faulty):
         """The exit code of a roll-out by a driver of which some parts are faulty, and its last event."""
@@ -337,6 +342,45 @@ class Unforeseen(unittest.TestCase):
     def test_anywhere_else_it_may_be_stuck(self):
         self.assertEqual(self.rolled(shares=ArithmeticError("of nobody")), (4, {}))
 
+    def interrupted(self, **faulty):
+        """The same with signals that are heard, and the percents that the old release was given."""
+        self.unheard.stop()
+        before = {it: signal.getsignal(it) for it in SIGNALS}
+        try:
+            return self.rolled(**faulty)
+        finally:
+            for it, how in before.items():
+                signal.signal(it, how)
+            self.unheard.start()
+
+    def test_a_signal_behind_the_last_step_goes_back_and_says_so(self):
+        ignore = procedure.deaf
+
+        for share in ([None, None], [ArithmeticError, None]):
+            signals = [signal.SIGTERM]
+
+            def late():
+                if signals:
+                    signal.raise_signal(signals.pop())
+                ignore()
+
+            with self.subTest(share), mock.patch("rollout.procedure.deaf", late):
+                code, last = self.interrupted(share=share)
+                self.assertEqual((code, last["event"], last["live"], last["reason"]), (1, "rolled_back", "blue", "interrupted: SIGTERM"))
+
+    def test_a_second_signal_does_not_end_the_way_back(self):
+        def share(colour, _percent):
+            if colour == "green":
+                # all of them at the same moment
+                signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+                for it in SIGNALS:
+                    signal.raise_signal(it)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+        code, last = self.interrupted(share=share)
+        self.assertEqual((code, last["event"], last["live"]), (1, "rolled_back", "blue"))
+        self.assertRegex(last["reason"], "^interrupted: SIG")
+
     def test_a_release_whose_gateways_are_gone_does_badly(self):
         driver = SimpleNamespace(errors=lambda colour: None)
         watch = Watch(driver, "green", [], self.LIMITS, 0)
@@ -360,7 +404,7 @@ class Typed(unittest.TestCase):
         with tempfile.TemporaryDirectory() as root:
             scripts = Scripts(root, [], None)
             cases = [
-                ("blue-green", ["r"], "either --haproxy SOCKET or --service NAME"),
+                ("blue-green", ["r"], "say one of --haproxy SOCKET, --service NAME and --virtual-service NAME"),
                 ("blue-green", ["r", "--haproxy=/x", "--watch=5"], "5: allowed is a number with ms, s, m or h"),
                 ("blue-green", ["r", "--haproxy=/x", "--errors-max=2"], "2: allowed is 0% to 100%"),
                 ("blue-green", ["r", "--haproxy=/x", "--url=red=http://a"], "allowed is blue=http"),

@@ -6,6 +6,7 @@ use flk_dataplane::event::{ConnId, Event, Inbox, Next, Op, Outbox};
 use flk_dataplane::io::{FileId, Now, ShardId};
 use flk_dataplane::mesh::keeper::{ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
+use flk_dataplane::shard::config::TraceLimits;
 use flk_dataplane::stats::Stats;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -22,18 +23,35 @@ pub enum Shape {
     Share,
     /// Two shards. Requests come to the first, and all keys belong to the second.
     Hop,
+    /// One shard that draws for each record whether it is traced, and never draws one.
+    Drawn,
+    /// One shard that traces every record.
+    Traced,
 }
 
 impl Shape {
     fn shards_count(self) -> u16 {
         match self {
-            Shape::Alone | Shape::Share => 1,
+            Shape::Alone | Shape::Share | Shape::Drawn | Shape::Traced => 1,
             Shape::Hop => 2,
         }
     }
 
     fn wal_share(self) -> Option<u32> {
         (self == Shape::Share).then_some(50)
+    }
+
+    /// No limit in a second, for here a second has far more records than on a machine.
+    fn traces(self) -> TraceLimits {
+        let sample = match self {
+            Shape::Drawn => 1e-12,
+            Shape::Traced => 1.0,
+            _ => return TraceLimits::default(),
+        };
+        TraceLimits {
+            sample,
+            per_s_max: u32::MAX,
+        }
     }
 }
 
@@ -50,6 +68,7 @@ pub struct Answers {
 pub struct ByHand {
     shards: Vec<Driven>,
     now: Now,
+    stats: Arc<Stats>,
     /// Answers so far.
     pub answers: Answers,
 }
@@ -73,12 +92,13 @@ impl ByHand {
         };
         let owner = shape.shards_count() - 1;
         let shards = (0..shape.shards_count()).map(|id| {
-            let shard = Shard::new(config(id, shape.wal_share(), &stats));
+            let shard = Shard::new(config(id, shape.wal_share(), shape.traces(), &stats));
             Driven::new(shard, id, owner)
         });
         let mut this = ByHand {
             shards: shards.collect(),
             now,
+            stats,
             answers: Answers::default(),
         };
         for slot in 0..CONNECTIONS {
@@ -97,6 +117,12 @@ impl ByHand {
             inbox.events.push(Event::Received(conn(slot), range));
         }
         self.settle();
+    }
+
+    /// Records that were traced so far.
+    pub fn traced_count(&self) -> u64 {
+        let shards = self.stats.shards.iter();
+        shards.map(|it| it.traces.get()).sum()
     }
 
     fn settle(&mut self) {

@@ -25,9 +25,11 @@ pub struct Pipeline {
 }
 
 /// All of them.
-pub const PIPELINES: [Pipeline; 6] = [
+pub const PIPELINES: [Pipeline; 8] = [
     Pipeline::of("pipeline/new", Shape::Alone, Sends::New),
     Pipeline::of("pipeline/new-share", Shape::Share, Sends::New),
+    Pipeline::of("pipeline/new-drawn", Shape::Drawn, Sends::New),
+    Pipeline::of("pipeline/new-traced", Shape::Traced, Sends::New),
     Pipeline::of("pipeline/new-hop", Shape::Hop, Sends::New),
     Pipeline::of("pipeline/duplicate", Shape::Alone, Sends::Duplicates),
     Pipeline::of("pipeline/duplicate-hop", Shape::Hop, Sends::Duplicates),
@@ -74,6 +76,11 @@ impl Pipeline {
         };
         let found = (shards.answers.count, shards.answers.ok_count);
         assert_eq!(found, (requests, ok_count), "answers, and those with 200");
+        let traced_count = match self.shape {
+            Shape::Traced => requests,
+            _ => 0,
+        };
+        assert_eq!(shards.traced_count(), traced_count, "records with a trace");
     }
 }
 

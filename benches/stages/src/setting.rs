@@ -30,7 +30,12 @@ impl Driver for Unlimited {
 }
 
 /// What the process configures for one of its shards. The tenant may fill so many percent of a batch of the log.
-pub fn config(id: u16, wal_share: Option<u32>, stats: &Arc<Stats>) -> ShardConfig {
+pub fn config(
+    id: u16,
+    wal_share: Option<u32>,
+    traces: TraceLimits,
+    stats: &Arc<Stats>,
+) -> ShardConfig {
     ShardConfig {
         id: ShardId(id),
         shards: stats.shards.len() as u16,
@@ -40,7 +45,7 @@ pub fn config(id: u16, wal_share: Option<u32>, stats: &Arc<Stats>) -> ShardConfi
         dedup_bytes_max: 1 << 30,
         proxies: Proxies::default(),
         metrics_auth: None,
-        traces: TraceLimits::default(),
+        traces,
         drain_delay_us: 0,
         accepts_from: AcceptsFrom::Start,
         stats: Arc::clone(stats),

@@ -14,6 +14,12 @@ from rollout.terms import Refused
 # A roll-out that ended; every other event is one in the middle.
 ENDS = ("promoted", "rolled_back", "not_switched", "unchanged")
 
+# What every event says, and what some say besides. Later commands decide by them.
+FIELDS = {"time", "reason", "rollout", "from", "from_release", "to"}
+FIELDS_OF = {
+    "promoted": {"live", "serves"}, "rolled_back": {"live", "serves"}, "step": {"release", "percent"}, "held": {"release", "percent"},
+}
+
 
 class Audit:
     """An open file, locked until the process ends."""
@@ -36,11 +42,14 @@ class Audit:
         for number, line in enumerate(self.file, 1):
             try:
                 event = json.loads(line)
-                ours = event["balancer"] == self.balancer
+                balancer, _ = event["balancer"], event["event"]
             except (ValueError, KeyError, TypeError) as error:
                 raise Refused(f"{self.path}, line {number}, is no JSON of an event (a write that was cut?): correct or delete that line") from error
             if not line.endswith("\n"):
                 raise Refused(f"{self.path}, line {number}, has no end: add one")
+            ours = balancer == self.balancer
+            if missing := ours and sorted((FIELDS | FIELDS_OF.get(event["event"], set())) - event.keys()):
+                raise Refused(f"{self.path}, line {number}, lacks {', '.join(missing)}: correct or delete that line")
             if ours:
                 found.append(event)
         return found

@@ -3,16 +3,16 @@
 import argparse
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 
 from rollout import terms
 from rollout.audit import Audit
 from rollout.haproxy import Haproxy
+from rollout.istio import Istio
 from rollout.judge import Limits
 from rollout.kubernetes import Kubernetes
-from rollout.procedure import SIGNALS, RollOut, rollback
+from rollout.procedure import RollOut, hear, rollback
 from rollout.terms import COLOURS, REFUSED, STUCK, USAGE, Failed, Interrupted, Refused
 
 SMOKE = Path(__file__).resolve().parents[1] / "smoke"
@@ -45,16 +45,17 @@ def address(text):
 
 def parser(program, what):
     found = argparse.ArgumentParser(prog=program, description=what, epilog=ENDS, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = found.add_argument_group("where traffic is moved: a backend of haproxy, or a Service of Kubernetes")
+    where = found.add_argument_group("where traffic is moved: a backend of haproxy, a Service of Kubernetes, or a VirtualService of Istio")
     where.add_argument("--haproxy", metavar="SOCKET", help="the runtime API of haproxy: a path, or HOST:PORT")
     where.add_argument("--backend", default="flk", help="its backend; servers are blue and green, or blue1, blue2, green1, … (%(default)s)")
     where.add_argument("--server-state-file", metavar="FILE", help="haproxy's server-state-file, so that its next start keeps the weights")
     where.add_argument("--service", metavar="NAME", help="a Service whose selector names one of two releases")
+    where.add_argument("--virtual-service", metavar="NAME", help="a VirtualService of Istio whose destinations are two releases, each with a weight")
     where.add_argument("--namespace", default="default", help="(%(default)s)")
     where.add_argument("--context", help="of kubectl")
-    where.add_argument("--label", default="app.kubernetes.io/instance", help="the label of the selector that differs (%(default)s)")
-    where.add_argument("--blue", default="flk-blue", help="its value for blue (%(default)s)")
-    where.add_argument("--green", default="flk-green", help="its value for green (%(default)s)")
+    where.add_argument("--label", default="app.kubernetes.io/instance", help="the label in which pods of both releases differ (%(default)s)")
+    where.add_argument("--blue", default="flk-blue", help="its value for blue, and the Service or subset of a VirtualService (%(default)s)")
+    where.add_argument("--green", default="flk-green", help="the same for green (%(default)s)")
     found.add_argument("--audit", metavar="FILE", default=os.environ.get("FLK_ROLLOUT_AUDIT", "/var/log/flk/rollout.jsonl"),
                        help="the record of all roll-outs, and their lock (FLK_ROLLOUT_AUDIT, %(default)s)")
     found.add_argument("--url", metavar="COLOUR=URL", action="append", default=[], type=typed(address),
@@ -85,11 +86,7 @@ def roll_out_parser(program, what):
 
 def run(act, options, program):
     """Runs a procedure; what it was refused is said, and the exit code comes back."""
-    def interrupt(number, _frame):
-        raise Interrupted(signal.Signals(number).name)
-
-    for it in SIGNALS:
-        signal.signal(it, interrupt)
+    hear()
     try:
         audit = Audit(options.audit, options.driver.name)
         return act(audit)
@@ -108,12 +105,15 @@ def run(act, options, program):
 def read(found, arguments):
     """The options, with the driver."""
     options = found.parse_args(arguments)
-    if bool(options.haproxy) == bool(options.service):
-        found.error("say either --haproxy SOCKET or --service NAME")
+    if sum(map(bool, (options.haproxy, options.service, options.virtual_service))) != 1:
+        found.error("say one of --haproxy SOCKET, --service NAME and --virtual-service NAME")
+    releases = (options.namespace, options.label, {"blue": options.blue, "green": options.green}, options.context)
     if options.haproxy:
         options.driver = Haproxy(options.haproxy, options.backend, options.server_state_file)
+    elif options.service:
+        options.driver = Kubernetes(options.service, *releases)
     else:
-        options.driver = Kubernetes(options.service, options.namespace, options.label, {"blue": options.blue, "green": options.green}, options.context)
+        options.driver = Istio(options.virtual_service, *releases)
     options.url = {colour: [url for its, url in options.url if its == colour] for colour in COLOURS}
     return options
 

@@ -9,11 +9,21 @@ import uuid
 
 from rollout import gateway
 from rollout.judge import Watch, all_ready, wait_ready
-from rollout.terms import BAD, DONE, STUCK, Failed, Refused, described, other, spoken
+from rollout.terms import BAD, DONE, STUCK, Failed, Interrupted, Refused, described, other, spoken
 
 
 # Each ends a roll-out by way of back().
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def hear():
+    """From here on the first signal raises, once; what comes after it is ignored, so that nothing ends the way back."""
+    def interrupt(number, _frame):
+        deaf()
+        raise Interrupted(signal.Signals(number).name)
+
+    for it in SIGNALS:
+        signal.signal(it, interrupt)
 
 
 def deaf():
@@ -66,7 +76,7 @@ class RollOut:
         """The exit code."""
         options = self.options
         if not self.driver.splits and len(options.steps) > 1:
-            raise Refused(f"{self.driver.name} takes no shares: use blue-green, or deploy/flagger")
+            raise Refused(f"{self.driver.name} takes no shares: use blue-green, --virtual-service, or deploy/flagger")
         first = 0
         if options.resume:
             first = self.resumed()
@@ -118,11 +128,15 @@ class RollOut:
 
     def move(self, first):
         """Goes through the steps, and back if one of them is bad. Whatever ends this early goes back as well."""
+        figures = {}
         try:
-            wrong, figures = self.steps(first)
-            deaf()
+            try:
+                wrong, figures = self.steps(first)
+            finally:
+                # one signal may still come before this is over, and it is the last one: hear() sees to that
+                deaf()
         except Exception as error:
-            wrong, figures = f"interrupted: {described(error)}", {}
+            wrong = f"interrupted: {described(error)}"
         if not wrong:
             self.write("promoted", f"{self.options.release} has all traffic, and did well", live=self.idle, serves=self.options.release, figures=figures)
             return DONE
@@ -145,8 +159,7 @@ class RollOut:
         return "", watch.figures
 
     def back(self, wrong, figures):
-        """Gives all traffic to the old colour. No signal ends this in the middle."""
-        deaf()
+        """Gives all traffic to the old colour. No signal is heard any more."""
         try:
             self.driver.share(self.live, 100)
         except Exception as error:

@@ -19,6 +19,7 @@ use flk_dataplane::event::{Driver, Event, Inbox, Next, Outbox};
 use flk_dataplane::io::{FileId, Now, ShardId};
 use flk_dataplane::mesh::keeper::ToShard;
 use flk_dataplane::shard::Shard;
+use flk_dataplane::shard::config::TraceLimits;
 use flk_dataplane::stats::Stats;
 use flk_testkit::client::Connection;
 use rustix::fs::{FallocateFlags, Mode, OFlags};
@@ -59,7 +60,7 @@ pub(crate) fn load(kind: Kind) -> Used {
     let watch = Watch::new();
     let sending = Arc::new(Mutex::new(()));
     let held = Held {
-        shard: Shard::new(config(0, None, &stats)),
+        shard: Shard::new(config(0, None, TraceLimits::default(), &stats)),
         sending: Arc::clone(&sending),
         watch,
         is_watched: false,
