@@ -30,7 +30,7 @@ names; PCS_ED25519_PRIV_B64 to sign and PCS_ED25519_PUB_B64 to verify. \
 If none is configured and ./data/dev.key exists (flk up makes it), that key is used.";
 
 /// Options of commands that need a key.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct KeyArgs {
     /// Signature scheme: hmac, hmac-sha256-payload or ed25519, each also with `;num=fixed9`
     /// [default: PCS_SIGN_ALG, else hmac]
