@@ -51,9 +51,7 @@ impl Found {
 
     /// Of the keys of tenants.
     pub(super) fn tenants(&mut self, mended: &Mended) {
-        let tenants = mended.config.iter().flat_map(|it| &it.document.tenants);
-        let keys = tenants.flat_map(|it| &it.keys).map(|it| &it.source);
-        for source in keys.chain(mended.stand_ins.values()) {
+        for source in mended.sources() {
             match source {
                 Source::File { path, entry, .. } => {
                     let path = Path::new(path);

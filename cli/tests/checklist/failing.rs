@@ -81,6 +81,39 @@ fn files_that_others_read_or_replace_fail() {
         fails(dir, "security-4", &arguments, &[KEY], said);
         mode(path, right);
     }
+    // So is any other file of a secret.
+    for (name, variable, further) in [
+        ("pass", "METRICS_PASS_FILE", ("METRICS_USER", "scraper")),
+        ("tenants", "TENANTS_FILE", ("MULTI_TENANT", "1")),
+        (
+            "headers",
+            "OTEL_EXPORTER_OTLP_HEADERS_FILE",
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+        ),
+    ] {
+        let text = match name {
+            "tenants" => format!("acme:hmac:{}", KEY.1.replace(',', "")),
+            _ => format!("x-token={}", KEY.1.replace([' ', ','], "")),
+        };
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        mode(&path, 0o644);
+        let variables = [KEY, further, (variable, name)];
+        fails(
+            dir,
+            "security-4",
+            &[],
+            &variables,
+            &format!("all users can read {name}"),
+        );
+        mode(&path, 0o640);
+        let found = of(dir, "security-4", &[], &variables);
+        assert_eq!(found.0, "PASS", "{name}: {}", found.1);
+    }
+    let unread = [KEY, ("METRICS_USER", "a"), ("METRICS_PASS_FILE", "nowhere")];
+    let found = of(dir, "security-4", &[], &unread);
+    assert_eq!(found.0, "OPEN", "{}", found.1);
+    assert!(found.1.contains("METRICS_PASS_FILE=nowhere"), "{}", found.1);
     // A directory such as /tmp lets nobody replace the file of another.
     mode(dir, 0o1777);
     assert_eq!(of(dir, "security-4", &arguments, &[KEY]).0, "PASS");
