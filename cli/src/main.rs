@@ -24,6 +24,7 @@ mod input;
 mod keyring;
 mod keys;
 mod members;
+mod new_file;
 mod output;
 mod own;
 mod page;

@@ -219,7 +219,7 @@ impl Config {
         }
         let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
-        let wal_dir = PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal"));
+        let wal_dir = raw.wal_dir().to_owned();
         Ok(Config {
             listen,
             control: control::settings(raw, &wal_dir)?,
