@@ -189,11 +189,7 @@ impl Places<'_> {
 
     /// What a command of this program prints.
     fn command(&self, parts: &mut Parts, name: &str, arguments: &[&str]) {
-        let mut command = own::command(arguments);
-        command.envs(self.args.file.variables());
-        if let Some(directory) = &self.args.dir {
-            command.env("WAL_DIR", directory);
-        }
+        let mut command = own::command(arguments, &self.args.file, self.args.dir.as_deref());
         let shown = arguments.join(" ");
         let nothing = |why: &str| Err(format!("flk {shown}: {why}"));
         match own::run(&mut command, COMMAND_WITHIN) {

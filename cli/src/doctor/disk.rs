@@ -168,7 +168,7 @@ fn power_loss(times: &[Duration], device: Option<Device>) -> Finding {
     let check = "power loss";
     let p50 = at(times, 0.5);
     let Some(device) = device else {
-        return Finding::ok(
+        return Finding::unknown(
             check,
             "no block device is seen under WAL_DIR: ask whoever runs the storage",
         );
@@ -185,7 +185,7 @@ fn power_loss(times: &[Duration], device: Option<Device>) -> Finding {
             "some milliseconds: a rotating disk cannot be so fast unless its cache confirms what is not written",
         )
         .fix(Place::Host, format!("hdparm -W0 /dev/{name}, or a controller whose cache has a battery")),
-        (true, _) => Finding::ok(
+        (true, _) => Finding::unknown(
             check,
             format!(
                 "{name} has a write cache and takes {} for a flush: {}",

@@ -131,6 +131,8 @@ fn a_host_that_is_not_as_it_should_be_fails() {
         &[KEY, ("FLK_CORES", "9999")],
         "cpus: FLK_CORES",
     );
+    // flk up would make a key; the gateway of production starts with none.
+    fails(dir.path(), "infrastructure-1", &[], &[], "PCS_HMAC_KEY");
     // A file system in memory keeps nothing.
     match tempfile::tempdir_in("/dev/shm") {
         Ok(memory) => {
@@ -174,11 +176,26 @@ fn a_log_that_is_damaged_fails_and_one_that_is_not_there_is_open() {
     let wal = dir.path().join("data/wal");
     let whole = of(dir.path(), "operations-4", &[], &[]);
     assert_eq!(whole.0, "PASS", "{}", whole.1);
+    assert_eq!(whole.1, "everything that counts is whole");
     std::fs::write(wal.join("manifest"), "no manifest").unwrap();
     fails(dir.path(), "operations-4", &[], &[], "manifest");
     let elsewhere = tempfile::tempdir().unwrap();
     let typed = ["--dir", wal.to_str().unwrap()];
     fails(elsewhere.path(), "operations-4", &typed, &[], "manifest");
+}
+
+#[test]
+fn a_bundle_without_what_is_of_the_log_proves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = [KEY, ("PORT", "1"), ("ADMIN_LISTEN", "127.0.0.1:1")];
+    let found = of(dir.path(), "operations-7", &[], &nowhere);
+    assert_eq!(found.0, "OPEN", "{}", found.1);
+    let expected = "not collected: wal/files.txt: data/wal: there is no such file or directory";
+    assert_eq!(found.1, expected);
+    let dir = golden_directory("v2");
+    let found = of(dir.path(), "operations-7", &[], &nowhere);
+    assert_eq!(found.0, "PASS", "{}", found.1);
+    assert!(found.1.starts_with("a bundle: "), "{}", found.1);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn judge(mount: Option<Mount>) -> Finding {
         options,
     }) = mount
     else {
-        return Finding::ok(check, "not known here");
+        return Finding::unknown(check, "not known here");
     };
     let found = format!("{kind} at {}", point.display());
     let has = |option: &str| options.iter().any(|it| it == option);
@@ -166,6 +166,7 @@ mod tests {
         ] {
             assert_eq!(level(path), expected, "{path}");
         }
-        assert_eq!(judge(None).level, Level::Ok);
+        let unknown = judge(None);
+        assert_eq!((unknown.level, unknown.is_known), (Level::Ok, false));
     }
 }
