@@ -4,6 +4,8 @@
 mod device;
 mod mount;
 
+pub(crate) use mount::line as mount_line;
+
 use super::finding::{Finding, Place};
 use super::host::Host;
 use device::Device;
