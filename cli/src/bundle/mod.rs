@@ -7,6 +7,7 @@ mod logs;
 mod parts;
 mod scrub;
 mod secrets;
+mod shapes;
 mod system;
 
 use crate::CommandResult;
