@@ -36,22 +36,20 @@ pub(super) fn check(host: &Host, config: &Config, shards: u16) -> Vec<Finding> {
     let opened = open(&path);
     let tried = opened.and_then(|directory| {
         let method = write_method(directory.as_fd())?;
-        Ok((directory, method))
+        let times = flush_times(directory.as_fd(), &method, FLUSHES_COUNT)?;
+        Ok((directory, method, times))
     });
-    let (directory, method) = match tried {
+    let (directory, method, times) = match tried {
         Ok(tried) => tried,
         Err(error) => return vec![mount::check(host, &path), unusable(&config.wal_dir, &error)],
     };
-    let flushes = flush_times(directory.as_fd(), &method, FLUSHES_COUNT);
     let mut findings = vec![
         usable(&config.wal_dir, &path),
         mount::check(host, &path),
         writes(&method),
+        flush(&times),
+        power_loss(&times, Device::below(host, directory.as_fd())),
     ];
-    if let Ok(times) = flushes {
-        findings.push(flush(&times));
-        findings.push(power_loss(&times, Device::below(host, directory.as_fd())));
-    }
     findings.extend(room(config, directory.as_fd(), shards));
     findings
 }
