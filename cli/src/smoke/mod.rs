@@ -37,7 +37,7 @@ are skipped. A gateway that drains is not ready and fails, also while it still t
 
 A run stores one record and --requests further ones, with ids that no other run has; they count as any other record. All are sent over \
 one connection: behind a balancer that spreads requests, a duplicate may reach another gateway, and fails. METRICS_USER and METRICS_PASS \
-are used if they are set.";
+(or METRICS_PASS_FILE) are used if they are set.";
 
 /// Shown below its help.
 fn after_help() -> String {

@@ -8,6 +8,7 @@ mod gateway;
 #[path = "../common/server.rs"]
 mod server;
 
+mod credentials;
 mod unwell;
 
 use common::{Ran, flk, run};
