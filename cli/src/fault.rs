@@ -13,6 +13,9 @@ pub(crate) fn why(error: &io::Error) -> String {
         ErrorKind::NotADirectory => "a part of the path is not a directory",
         ErrorKind::InvalidData => "it is not UTF-8 text",
         ErrorKind::StorageFull => "no space is left on the device",
+        ErrorKind::FileTooLarge => {
+            "this process may make no file of this length (ulimit -f; LimitFSIZE of a unit)"
+        }
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
         ErrorKind::BrokenPipe => "the reader closed it",
         ErrorKind::ConnectionRefused => "connection refused: nothing listens there",

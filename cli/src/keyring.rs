@@ -9,7 +9,8 @@ use flk_contract::signature::{
 };
 use flk_contract::{KeySet, Scheme, SigningKey};
 use flk_dataplane::config::sealed::{self, AgeKeys};
-use flk_dataplane::config::{read_once, shown_path};
+use flk_dataplane::config::{SecretPath, read_once, shown_path};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -25,12 +26,12 @@ const ALGORITHM: &str = "PCS_SIGN_ALG";
 /// Shown below the help of commands that need a key.
 pub(crate) const HELP: &str = "\
 Keys come from --key-file, else from the environment: PCS_HMAC_KEY (or several in PCS_HMAC_KEYS, \
-separated by commas, to verify), each also as the file that PCS_HMAC_KEY_FILE or PCS_HMAC_KEYS_FILE \
-names; PCS_ED25519_PRIV_B64 to sign and PCS_ED25519_PUB_B64 to verify. \
+separated by commas, to verify), each also in the file that PCS_HMAC_KEY_FILE or PCS_HMAC_KEYS_FILE \
+names, as FILE or as FILE#ENTRY of a SOPS document; PCS_ED25519_PRIV_B64 to sign and PCS_ED25519_PUB_B64 to verify. \
 If none is configured and ./data/dev.key exists (flk up makes it), that key is used.";
 
 /// Options of commands that need a key.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct KeyArgs {
     /// Signature scheme: hmac, hmac-sha256-payload or ed25519, each also with `;num=fixed9`
     /// [default: PCS_SIGN_ALG, else hmac]
@@ -256,6 +257,14 @@ pub(crate) fn age_keys() -> AgeKeys {
     AgeKeys::of_environment(&|name| std::env::var(name).ok())
 }
 
+/// The file that the variable of a secret names, and the entry of it, as the gateway takes them.
+pub(crate) fn place_of(typed: &OsStr) -> SecretPath {
+    match typed.to_str() {
+        Some(text) => SecretPath::typed(text),
+        None => SecretPath::new(typed, None),
+    }
+}
+
 /// The text of a key file, which may be encrypted; of a SOPS document the value of this entry.
 pub(crate) fn read_key(
     path: &Path,
@@ -303,7 +312,7 @@ fn nothing_configured(names: &[&str]) -> Failure {
 }
 
 /// Environment variables, as a function, so that tests need not change those of the process.
-pub(crate) struct Env<'a>(pub(crate) &'a dyn Fn(&str) -> Option<std::ffi::OsString>);
+pub(crate) struct Env<'a>(pub(crate) &'a dyn Fn(&str) -> Option<OsString>);
 
 impl Env<'static> {
     /// Those of the process.
@@ -335,8 +344,10 @@ impl Env<'_> {
         if ![HMAC_KEY, HMAC_KEYS].contains(&name) {
             return Ok(None);
         }
-        let path = (self.0)(&format!("{name}_FILE")).filter(|it| !it.is_empty());
-        path.map(|path| read_key(Path::new(&path), None, &age_keys()))
+        let typed = (self.0)(&format!("{name}_FILE")).filter(|it| !it.is_empty());
+        let place = typed.map(|typed| place_of(&typed));
+        place
+            .map(|it| read_key(&it.path, it.entry.as_deref(), &age_keys()))
             .transpose()
     }
 }

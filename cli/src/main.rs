@@ -24,6 +24,7 @@ mod input;
 mod keyring;
 mod keys;
 mod members;
+mod new_file;
 mod output;
 mod own;
 mod page;
@@ -44,6 +45,7 @@ use clap::builder::Resettable;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Exit, Failure};
 use flk_dataplane::config::log_format_of_start;
+use flk_dataplane::driver::signal::ignore_long_files;
 use flk_dataplane::logs::Format;
 use flk_dataplane::logs::redact::without_identities;
 use std::borrow::Cow;
@@ -114,6 +116,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    ignore_long_files();
     let mut command = prepared(Cli::command());
     let matches = command.try_get_matches_from_mut(std::env::args_os());
     let cli =

@@ -2,10 +2,11 @@
 //! was printed up to a bound, and judges nothing.
 
 use crate::args::time_text;
+use crate::config::FileArgs;
 use crate::fault;
-use std::ffi::OsStr;
+use flk_dataplane::config::Variable;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -26,11 +27,14 @@ const PRINTED_BYTES_MAX: usize = 16 << 20;
 /// How long a process that was killed may take to end.
 const KILLED_WITHIN: Duration = Duration::from_secs(5);
 
-/// A command of this program, with the environment of this process.
-pub(crate) fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+/// A command of this program, with the environment of this process, these settings, and this log directory in the place of theirs.
+pub(crate) fn command(arguments: &[&str], settings: &FileArgs, wal_dir: Option<&Path>) -> Command {
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).envs(settings.variables());
+    if let Some(directory) = wal_dir {
+        command.env(Variable::WalDir.name(), directory);
+    }
     command
 }
 

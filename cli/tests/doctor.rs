@@ -224,6 +224,32 @@ fn a_directory_that_cannot_be_one_and_a_taken_port_are_failures() {
     assert!(taken["found"].as_str().unwrap().contains(&id), "{taken}");
 }
 
+/// Standard output is a pipe, which has no length.
+#[test]
+fn where_no_file_may_be_as_long_as_a_segment_doctor_and_start_name_the_limit() {
+    let program = env!("CARGO_BIN_EXE_flk");
+    for (kilobytes, arguments, code, said) in [
+        (
+            0,
+            "doctor",
+            1,
+            "FAIL  directory      data/wal: this process may make no file",
+        ),
+        (0, "up --no-control", 74, "ulimit -f"),
+        (1024, "up --no-control", 74, "ulimit -f"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let script = format!("ulimit -f {kilobytes} && exec {program} {arguments}");
+        let mut command = Command::new("bash");
+        command.current_dir(dir.path()).args(["-c", &script]);
+        command.env("PCS_HMAC_KEY", KEY).env("PORT", "0");
+        let ran = run(command.env("FLK_CORES", "1"), b"");
+        assert_eq!(ran.code, code, "{arguments}: {} {}", ran.stdout, ran.stderr);
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(all.contains(said), "{arguments}: {all}");
+    }
+}
+
 #[test]
 fn an_output_that_cannot_be_written_is_said() {
     let dir = tempfile::tempdir().unwrap();

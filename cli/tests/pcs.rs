@@ -342,3 +342,44 @@ fn a_wrong_setting_names_itself_and_what_is_allowed() {
     assert_eq!(missing.code, 2);
     assert!(missing.stderr.contains("absent.csv"), "{}", missing.stderr);
 }
+
+#[test]
+fn a_key_is_taken_from_the_entry_of_an_encrypted_document_as_the_gateway_takes_it() {
+    // What the documents of the real SOPS hold for acme.
+    const IN_SOPS: &str = "fixture-key-of-acme-0123456789abcdef";
+    let dir = tempfile::tempdir().unwrap();
+    for (from, to) in [
+        ("sops/keys.env", "keys.env"),
+        ("first.identity", "identity"),
+    ] {
+        let from = golden("../dataplane/tests/sealed").join(from);
+        std::fs::copy(from, dir.path().join(to)).unwrap();
+    }
+    let built = run(
+        flk(dir.path())
+            .args(["pcs", "build"])
+            .arg(golden("events/sample.csv")),
+        b"",
+    );
+    let of_document = |arguments: &[&str], entry: &str, input: &str| {
+        let mut command = flk(dir.path());
+        command
+            .args(arguments)
+            .env("SOPS_AGE_KEY_FILE", "identity")
+            .env("PCS_HMAC_KEY_FILE", format!("keys.env#{entry}"));
+        run(&mut command, input.as_bytes())
+    };
+    let signed = of_document(&["pcs", "sign"], "ACME_KEY", &built.stdout);
+    assert_eq!(signed.code, 0, "{}", signed.stderr);
+    let by_text = run_with_key(IN_SOPS, &["pcs", "sign"], built.stdout.as_bytes());
+    assert_eq!(signed.stdout, by_text.stdout);
+    let verified = of_document(&["pcs", "verify"], "ACME_KEY", &signed.stdout);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    let none = of_document(&["pcs", "sign"], "NO_SUCH_KEY", &built.stdout);
+    assert_eq!((none.code, none.stdout.as_str()), (2, ""));
+    assert!(
+        none.stderr.contains("cannot read the key file keys.env"),
+        "{}",
+        none.stderr
+    );
+}

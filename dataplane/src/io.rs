@@ -51,9 +51,18 @@ impl Errno {
         matches!(self.0, ENFILE | EMFILE)
     }
 
+    /// Whether a file would become longer than this process may make one, or than the file system can.
+    pub fn is_too_long(self) -> bool {
+        const EFBIG: i32 = 27;
+        self.0 == EFBIG
+    }
+
     /// What an operator should check if a file operation in WAL_DIR failed with this.
     pub fn what_to_check(self) -> &'static str {
         match self.is_refusal() {
+            _ if self.is_too_long() => {
+                "The process may make no file of this length: raise its limit (LimitFSIZE of the unit, ulimit -f), which has to be more than WAL_SEGMENT_BYTES"
+            }
             _ if self.is_out_of_descriptors() => {
                 "The process has as many files open as it may: raise its limit (LimitNOFILE of the unit, `prlimit --nofile` while it runs, fs.file-max)"
             }
@@ -82,4 +91,22 @@ pub enum SyncMode {
     Dsync,
     /// A completed write needs a following sync.
     WriteThenSync,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_check_names_the_limit_that_was_met() {
+        for (number, expected) in [
+            (27, "ulimit -f"),
+            (24, "LimitNOFILE"),
+            (30, "read-only mount"),
+            (28, "its free space"),
+        ] {
+            let said = Errno(number).what_to_check();
+            assert!(said.contains(expected), "{number}: {said}");
+        }
+    }
 }

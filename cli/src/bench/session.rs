@@ -50,7 +50,7 @@ pub(super) fn run(args: &BenchArgs) -> CommandResult {
     let interrupted = Arc::new(AtomicBool::new(false));
     stop_on_signal(&stop, &interrupted)?;
     let supplies = sign(&ready);
-    let quiet = args.results.quiet;
+    let (quiet, warm_up_s) = (args.results.quiet, ready.settings.warm_up_s);
     let outcome = run_load(
         &ready.plan,
         &ready.recipe,
@@ -58,7 +58,7 @@ pub(super) fn run(args: &BenchArgs) -> CommandResult {
         &stop,
         |second, total| {
             if !quiet {
-                say(progress(second, total));
+                say(progress(second, total, warm_up_s));
             }
         },
     );
@@ -139,22 +139,22 @@ fn sign(ready: &Ready) -> Vec<Supply> {
 }
 
 /// The line of a second.
-fn progress(second: &Second, total: &Tally) -> String {
-    let latency = |quantile| match total.from_due.is_empty() {
-        true => "-".to_owned(),
-        false => latency_text(total.from_due.value_at_quantile(quantile) as f64),
+fn progress(second: &Second, total: &Tally, warm_up_s: f64) -> String {
+    let latency = |quantile| latency_text(total.from_due.value_at_quantile(quantile) as f64);
+    let latencies = match total.from_due.is_empty() {
+        false => format!("p50 {}  p99 {}", latency(0.5), latency(0.99)),
+        true if ((second.second + 1) as f64) <= warm_up_s => "warm-up, not measured".to_owned(),
+        true => "no answer yet".to_owned(),
     };
     let (errors, wrong) = (
         total.warm_up.errors() + total.measured.errors(),
         total.warm_up.wrong() + total.measured.wrong(),
     );
     format!(
-        "{:>5} s  {:>8} sent  {:>8} answered  p50 {}  p99 {}  errors {errors}  wrong {wrong}",
+        "{:>5} s  {:>8} sent  {:>8} answered  {latencies}  errors {errors}  wrong {wrong}",
         second.second + 1,
         second.sent,
         second.answered,
-        latency(0.5),
-        latency(0.99),
     )
 }
 
@@ -242,5 +242,29 @@ fn hint(saved: &Saved) -> &'static str {
             "flk: new records answered 413: the gateway takes shorter bodies than --body-bytes, or smaller batches"
         }
         () => "flk: see the lines that begin with WRONG, and the column wrong",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_of_the_warm_up_says_that_it_is_not_measured() {
+        let second = |second| Second {
+            second,
+            sent: 7,
+            answered: 6,
+            errors: 0,
+            p50_ns: 0,
+            p99_ns: 0,
+            max_ns: 0,
+        };
+        let line = |at, total: &Tally| progress(&second(at), total, 2.0);
+        let mut total = Tally::new().unwrap();
+        assert!(line(1, &total).contains("6 answered  warm-up, not measured  errors 0"));
+        assert!(line(2, &total).contains("6 answered  no answer yet  errors 0"));
+        total.from_due.record(1_000_000).unwrap();
+        assert!(line(2, &total).contains("6 answered  p50 1.00 ms  p99 1.00 ms  errors 0"));
     }
 }

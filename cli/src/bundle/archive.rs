@@ -1,34 +1,50 @@
 //! The file that a bundle becomes: a compressed tar, readable by its owner only, there whole or not at all. It replaces no file.
 
 use super::parts::Part;
+use crate::exit::Failure;
+use crate::new_file::NewFile;
+use crate::new_file::place::{Existing, FilePlace, failed};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use tar::{Builder, EntryType, Header};
-use tempfile::NamedTempFile;
 
-/// Its mode, and that of each file in it.
+/// The mode of each file in it.
 const MODE: u32 = 0o600;
 
 /// A file that takes its name when it is whole.
-pub(super) struct Archive(NamedTempFile);
+pub(super) struct Archive(NewFile);
 
 impl Archive {
-    /// Shows whether a file can be made beside this place.
-    pub(super) fn beside(path: &Path) -> io::Result<Self> {
-        let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
-        // Its owner alone may read what tempfile makes.
-        let file = tempfile::Builder::new()
-            .prefix(".flk-support-")
-            .tempfile_in(directory.unwrap_or(Path::new(".")))?;
-        Ok(Self(file))
+    /// Shows whether a file can be made at this place, which is none of the log directory.
+    pub(super) fn at(path: &Path, log_directory: &Path) -> Result<Self, Failure> {
+        if path.symlink_metadata().is_ok() {
+            return Err(is_there(path));
+        }
+        let place = FilePlace::vacant(path, log_directory, Existing::Kept)?;
+        let file = NewFile::make(place);
+        file.map(Self).map_err(|error| failed(path, &error))
     }
 
-    /// Writes all parts below a directory of this name, and takes its name unless another file has it.
+    /// Writes all parts below a directory of this name, and takes its name unless another file has it; how long it is.
     pub(super) fn keep(
         self,
-        path: &Path,
+        directory: &str,
+        manifest: &str,
+        parts: &[Part],
+        made_s: u64,
+    ) -> Result<u64, Failure> {
+        let path = self.0.path();
+        let kept = self.write(directory, manifest, parts, made_s);
+        kept.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => is_there(&path),
+            _ => failed(&path, &error),
+        })
+    }
+
+    fn write(
+        self,
         directory: &str,
         manifest: &str,
         parts: &[Part],
@@ -44,11 +60,17 @@ impl Archive {
             header.set_size(text.len() as u64);
             tar.append_data(&mut header, format!("{directory}/{name}"), text.as_bytes())?;
         }
-        let mut file = tar.into_inner()?.finish()?;
-        file.flush()?;
-        file.as_file().sync_all()?;
-        let bytes = file.as_file().metadata()?.len();
-        file.persist_noclobber(path).map_err(|error| error.error)?;
+        let file = tar.into_inner()?.finish()?;
+        let bytes = file.bytes()?;
+        file.keep()?;
         Ok(bytes)
     }
+}
+
+/// Another file has the name.
+fn is_there(path: &Path) -> Failure {
+    let shown = path.display();
+    Failure::usage(format!(
+        "{shown} is there already, and it was not changed: name another file with --out"
+    ))
 }

@@ -9,8 +9,7 @@ use crate::page::Page;
 use crate::wal::directory::Directory;
 use flk_dataplane::config::Config;
 use flk_dataplane::driver::listen::reachable;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A command looks at files and asks processes; what takes longer hangs.
@@ -190,11 +189,7 @@ impl Places<'_> {
 
     /// What a command of this program prints.
     fn command(&self, parts: &mut Parts, name: &str, arguments: &[&str]) {
-        let mut command = own::command(arguments);
-        command.envs(self.args.file.variables());
-        if let Some(directory) = &self.args.dir {
-            command.env("WAL_DIR", directory);
-        }
+        let mut command = own::command(arguments, &self.args.file, self.args.dir.as_deref());
         let shown = arguments.join(" ");
         let nothing = |why: &str| Err(format!("flk {shown}: {why}"));
         match own::run(&mut command, COMMAND_WITHIN) {
@@ -212,14 +207,4 @@ impl Places<'_> {
             }
         }
     }
-}
-
-/// The directory of the log: as it was typed, else as settings say.
-pub(super) fn wal_dir(typed: Option<&Path>, config: Option<&Config>) -> PathBuf {
-    let of_environment = || std::env::var_os("WAL_DIR").filter(|it| !it.is_empty());
-    typed
-        .map(Path::to_owned)
-        .or_else(|| config.map(|it| it.wal_dir.clone()))
-        .or_else(|| of_environment().map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from(OsString::from("data/wal")))
 }

@@ -7,23 +7,23 @@ mod logs;
 mod parts;
 mod scrub;
 mod secrets;
+mod shapes;
 mod system;
 
 use crate::CommandResult;
 use crate::args::whole;
-use crate::config::FileArgs;
+use crate::config::{FileArgs, wal_dir};
 use crate::exit::{BUNDLE_CODES, Exit, Failure};
-use crate::fault;
 use crate::output::{Output, counted};
 use archive::Archive;
 use clap::Args;
 use collect::Places;
-use flk_dataplane::config::Mended;
 use flk_dataplane::config::units::show_bytes;
+use flk_dataplane::config::{ConfigError, Mended, RawConfig};
 use parts::Parts;
 use scrub::Scrubber;
 use secrets::Found;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const EXAMPLES: &str = "\
@@ -35,7 +35,7 @@ Examples:
 It has the settings without secrets, what flk doctor finds, probes and metrics of the gateway, the state of control, names and sizes \
 of the files of the log, the last lines of logs and those of the last start, and facts of kernel, limits and control group. \
 manifest.json says what is there and what could not be collected; a gateway need not run. Run it where the gateway runs, with its \
-settings, as root or as its user. The file is for its owner only (mode 0600) and replaces none. No record is collected. Look through it \
+settings, as root or as its user. The file is for its owner only (mode 0600), replaces none, and is never one of the log directory. No record is collected. Look through it \
 before you pass it on.";
 
 /// Options of `flk support-bundle`.
@@ -72,15 +72,17 @@ pub(crate) fn run(args: &BundleArgs) -> CommandResult {
     let directory = format!("flk-support-{}", made.replace(['-', ':'], ""));
     let default = || PathBuf::from(format!("{directory}.tar.gz"));
     let out = args.out.clone().unwrap_or_else(default);
-    let archive = place(&out)?;
-    let mut parts = collected(args)?;
-    // The first thing that a reader wants to know.
+    let (raw, mistakes) = args.file.read();
+    let wal_dir = wal_dir(args.dir.as_deref(), &raw);
+    // Before anything is collected, because that takes a while.
+    let archive = Archive::at(&out, &wal_dir)?;
+    let mut parts = collected(args, wal_dir, raw, mistakes)?;
+    // They were met in the order of collection, and are looked for by name.
     parts
         .missing
         .sort_by(|one, other| one.name.cmp(&other.name));
     let manifest = parts.manifest(&made);
-    let kept = archive.keep(&out, &directory, &manifest, &parts.collected, made_s);
-    let bytes = kept.map_err(|error| unwritten(&out, &error))?;
+    let bytes = archive.keep(&directory, &manifest, &parts.collected, made_s)?;
     let mut output = Output::new();
     for missing in &parts.missing {
         output.line(format!(
@@ -99,42 +101,28 @@ pub(crate) fn run(args: &BundleArgs) -> CommandResult {
 }
 
 /// Collects everything, clean of the secrets of this machine.
-fn collected(args: &BundleArgs) -> Result<Parts, Failure> {
+fn collected(
+    args: &BundleArgs,
+    wal_dir: PathBuf,
+    raw: RawConfig,
+    mistakes: Vec<ConfigError>,
+) -> Result<Parts, Failure> {
     let mut found = Found::default();
     found.environment();
     if let Some(path) = args.file.path() {
         found.configuration(path);
     }
-    let (raw, mistakes) = args.file.read();
     found.settings(&raw);
     let mended = Mended::of(raw, mistakes);
     found.tenants(&mended);
-    let config = mended.config;
-    let wal_dir = collect::wal_dir(args.dir.as_deref(), config.as_ref());
     found.directory(&wal_dir);
     let scrubber = Scrubber::new(&found.0).map_err(|why| Failure::with(Exit::File, why))?;
     let mut parts = Parts::new(scrubber);
     let places = Places {
         args,
         wal_dir,
-        config,
+        config: mended.config,
     };
     collect::all(&places, &mut parts);
     Ok(parts)
-}
-
-/// Where it will be; before anything is collected, because that takes a while.
-fn place(out: &Path) -> Result<Archive, Failure> {
-    if std::fs::symlink_metadata(out).is_ok() {
-        let shown = out.display();
-        return Err(Failure::usage(format!(
-            "{shown} is there already, and it was not changed: name another file with --out"
-        )));
-    }
-    Archive::beside(out).map_err(|error| unwritten(out, &error))
-}
-
-fn unwritten(out: &Path, error: &std::io::Error) -> Failure {
-    let (shown, why) = (out.display(), fault::why(error));
-    Failure::with(Exit::File, format!("cannot write {shown}: {why}"))
 }

@@ -1,19 +1,18 @@
 //! Takes secrets and records out of a text. Secrets that are known here are found in every form that they may have; others by the shape of
 //! what stands around them. It never says what it took out.
 
+use super::shapes::{REDACTED, Shapes};
+use crate::wal::show::hex;
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{
     GeneralPurpose, NO_PAD, STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD,
 };
-use flk_dataplane::config::VARIABLES;
 use flk_dataplane::logs::redact::without_identities;
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
-/// What stands for a secret.
-const REDACTED: &str = "[redacted]";
 /// What stands for a line with a record in it.
 const LEFT_OUT: &str = "[a line with a record was left out]";
 /// A shorter text is everywhere, and no secret.
@@ -29,8 +28,7 @@ pub(super) type Secret = Zeroizing<Vec<u8>>;
 /// Knows the secrets of a machine.
 pub(super) struct Scrubber {
     known: AhoCorasick,
-    /// Names of variables behind whose `=` a secret stands.
-    names: Vec<&'static str>,
+    shapes: Shapes,
     pub(super) secrets_count: usize,
 }
 
@@ -56,17 +54,9 @@ impl Scrubber {
         let known = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(forms.iter().map(|it| it.as_slice()));
-        let names = VARIABLES.iter().filter(|it| it.is_secret());
         Ok(Self {
             known: known.map_err(|error| format!("the secrets cannot be looked for: {error}"))?,
-            names: names
-                .map(|it| it.name())
-                .chain([
-                    "PCS_ED25519_PRIV_B64",
-                    "AWS_SECRET_ACCESS_KEY",
-                    "AWS_SESSION_TOKEN",
-                ])
-                .collect(),
+            shapes: Shapes::new()?,
             secrets_count: long.len(),
         })
     }
@@ -93,7 +83,7 @@ impl Scrubber {
         }
     }
 
-    /// Lines with records, private keys in PEM, credentials of HTTP, and values of secret variables, whoever's they are.
+    /// Lines with records, private keys in PEM, and what [`Shapes`] tells, whoever's they are.
     fn by_shape(&self, text: &str) -> (String, usize) {
         let (mut clean, mut count) = (String::with_capacity(text.len()), 0);
         let mut is_in_pem = false;
@@ -115,36 +105,12 @@ impl Scrubber {
                 }
                 is_in_pem = !line.contains("-----END");
             } else {
-                let (line, found) = self.without_values(line);
+                let (line, found) = self.shapes.clean(line);
                 clean.push_str(&line);
                 count += found;
             }
         }
         (clean, count)
-    }
-
-    fn without_values(&self, line: &str) -> (String, usize) {
-        let mut line = line.to_owned();
-        let mut count = 0;
-        let assigned = self.names.iter().map(|name| format!("{name}="));
-        let schemes = ["Basic ", "Bearer ", "basic ", "bearer "].map(str::to_owned);
-        for mark in assigned.chain(schemes) {
-            let mut from = 0;
-            while let Some(at) = line.get(from..).and_then(|it| it.find(&mark)) {
-                let begin = from + at + mark.len();
-                let rest = line.get(begin..).unwrap_or_default();
-                let length = rest
-                    .find(|it: char| it.is_whitespace() || it == '"' || it == '\'')
-                    .unwrap_or(rest.len());
-                from = begin;
-                // What is short or says that it is not shown is no value.
-                if length >= PIECE_BYTES_LEAST && !rest.starts_with(['[', '(']) {
-                    line.replace_range(begin..begin + length, REDACTED);
-                    count += 1;
-                }
-            }
-        }
-        (line, count)
     }
 }
 
@@ -174,9 +140,9 @@ fn add_encodings(bytes: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
     if std::str::from_utf8(bytes).is_ok() {
         forms.insert(bytes.to_vec());
     }
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    forms.insert(hex.to_uppercase().into_bytes());
-    forms.insert(hex.into_bytes());
+    let digits = hex(bytes);
+    forms.insert(digits.to_uppercase().into_bytes());
+    forms.insert(digits.into_bytes());
     let url_safe = GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD);
     for alone in [STANDARD_NO_PAD.encode(bytes), url_safe.encode(bytes)] {
         if alone.len() >= PIECE_BYTES_LEAST {
@@ -223,13 +189,13 @@ mod tests {
         let secret = "p\"länted/secret+1";
         let scrubber = scrubber(&[secret, "abc"]);
         assert_eq!(scrubber.secrets_count, 1);
-        let hex: String = secret.bytes().map(|it| format!("{it:02x}")).collect();
+        let digits = hex(secret.as_bytes());
         let within = |before: &str| STANDARD.encode(format!("{before}{secret}behind"));
         for form in [
             secret.to_owned(),
             serde_json::json!(secret).to_string(),
-            hex.to_uppercase(),
-            hex,
+            digits.to_uppercase(),
+            digits,
             STANDARD.encode(secret),
             URL_SAFE_NO_PAD.encode(secret),
         ] {
@@ -251,10 +217,10 @@ mod tests {
     #[test]
     fn a_key_that_is_written_as_base64_or_hex_is_found_in_the_other_form() {
         let bytes: Vec<u8> = (7..39).collect();
-        let hex: String = bytes.iter().map(|it| format!("{it:02x}")).collect();
+        let digits = hex(&bytes);
         let base64 = STANDARD.encode(&bytes);
-        assert_eq!(scrubber(&[&base64]).scrub(&hex).text, REDACTED);
-        let clean = scrubber(&[&hex]).scrub(&base64);
+        assert_eq!(scrubber(&[&base64]).scrub(&digits).text, REDACTED);
+        let clean = scrubber(&[&digits]).scrub(&base64);
         assert_eq!(clean.text, format!("{REDACTED}="));
     }
 
@@ -263,13 +229,14 @@ mod tests {
         let scrubber = scrubber(&[]);
         let text = "one\n{\"merkle_root\":\"ab\"}\n-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n\
             env PCS_HMAC_KEY=something PORT=8080\nAuthorization: Basic dXNlcjpwYXNz\nMETRICS_PASS=(set, not shown)\n\
-            AGE-SECRET-KEY-1QQPQQQQQQQQQQQQQQQQ\nlast";
+            AGE-SECRET-KEY-1QQPQQQQQQQQQQQQQQQQ\npassword: hunter2 at http://me:hunter2@host/\nlast";
         let clean = scrubber.scrub(text);
         assert_eq!(
             clean.text,
             "one\n[a line with a record was left out]\n[redacted]\nenv PCS_HMAC_KEY=[redacted] PORT=8080\n\
-            Authorization: Basic [redacted]\nMETRICS_PASS=(set, not shown)\n[age identity]\nlast"
+            Authorization: Basic [redacted]\nMETRICS_PASS=(set, not shown)\n[age identity]\n\
+            password: [redacted] at http://me:[redacted]@host/\nlast"
         );
-        assert_eq!(clean.redactions, 5);
+        assert_eq!(clean.redactions, 7);
     }
 }

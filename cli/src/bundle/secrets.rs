@@ -5,7 +5,7 @@ use super::scrub::Secret;
 use crate::config::string_values;
 use crate::keyring::{DEV_KEY, age_keys, read_secret};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use flk_dataplane::config::{Mended, RawConfig, VARIABLES, Variable, shown_path};
+use flk_dataplane::config::{Mended, RawConfig, SecretPath, VARIABLES, Variable, shown_path};
 use flk_dataplane::snapshot::Source;
 use flk_dataplane::wal::files::SECRET;
 use std::fs::File;
@@ -51,9 +51,7 @@ impl Found {
 
     /// Of the keys of tenants.
     pub(super) fn tenants(&mut self, mended: &Mended) {
-        let tenants = mended.config.iter().flat_map(|it| &it.document.tenants);
-        let keys = tenants.flat_map(|it| &it.keys).map(|it| &it.source);
-        for source in keys.chain(mended.stand_ins.values()) {
+        for source in mended.sources() {
             match source {
                 Source::File { path, entry, .. } => {
                     let path = Path::new(path);
@@ -108,14 +106,13 @@ impl Found {
         if !WORDS.iter().any(|word| name.contains(word)) {
             return;
         }
-        let path = value.split_once('#').map_or(value, |(path, _)| path);
-        let path = Path::new(path);
+        let SecretPath { path, .. } = SecretPath::typed(value);
         match path.is_file() {
-            true => self.file(path),
+            true => self.file(&path),
             // A word such as the name of a scheme would be looked for everywhere.
             false if value.len() < GUESSED_BYTES_LEAST => {}
             // The place of a file that is not there is what an operator has to see.
-            false if name.ends_with("FILE") && shown_path(path) == path.display().to_string() => {}
+            false if name.ends_with("FILE") && shown_path(&path) == path.display().to_string() => {}
             false => self.list(value),
         }
     }
@@ -201,6 +198,21 @@ mod tests {
                 "aSecretInThePlaceOfAFileWithoutAnEnding"
             ]
         );
+    }
+
+    #[test]
+    fn a_file_with_a_number_sign_in_its_name_is_meant_as_a_whole_and_an_entry_is_none_of_the_name()
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::write(path("a#b"), "the-secret-of-a-file").unwrap();
+        std::fs::write(path("c"), "the-secret-of-an-entry").unwrap();
+        let mut found = Found::default();
+        found.named("MY_TOKEN_FILE", &path("a#b"));
+        found.named("MY_TOKEN_FILE", &path("c#entry"));
+        let texts = texts(&found);
+        assert!(texts.contains(&"the-secret-of-a-file"), "{texts:?}");
+        assert!(texts.contains(&"the-secret-of-an-entry"), "{texts:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Facts of the host: kernel, limits, control group, file system, and files of a log directory. It reads what the kernel shows, and of files in
 //! the directory names and sizes only.
 
-use crate::doctor::text_of;
+use crate::doctor::{mount_line, text_of};
 use crate::fault;
 use rustix::fs::statvfs;
 use std::fmt::Write as _;
@@ -120,9 +120,7 @@ pub(super) fn file_system(directory: &Path) -> Result<String, String> {
     let path = directory.canonicalize().map_err(why)?;
     let found = statvfs(&path).map_err(|error| why(error.into()))?;
     let mounts = text_of("/proc/self/mountinfo").unwrap_or_default();
-    let point = |line: &&str| PathBuf::from(line.split(' ').nth(4).unwrap_or_default());
-    let above = mounts.lines().filter(|it| path.starts_with(point(it)));
-    let mount = above.max_by_key(|it| point(it).as_os_str().len());
+    let mount = mount_line(&mounts, &path);
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
     Ok(format!(
         "mount {}\nbytes {} of which {} are free and {} for this user\ninodes {} of which {} are free\n",

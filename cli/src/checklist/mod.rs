@@ -3,6 +3,7 @@
 
 mod files;
 mod items;
+mod judge;
 mod prove;
 mod verdict;
 
@@ -70,13 +71,7 @@ pub(crate) fn run(args: &ChecklistArgs) -> CommandResult {
     if let Some(url) = &args.url {
         Target::parse(url)?;
     }
-    let prover = Prover::new(
-        &args.file,
-        args.url.as_deref(),
-        args.backups.as_deref(),
-        args.dir.clone(),
-        !args.no_records,
-    );
+    let prover = Prover::new(args);
     let is_asked = |item: &&Item| args.item.is_empty() || args.item.iter().any(|it| it == item.id);
     let mut output = Output::new();
     let mut verdicts = Vec::new();

@@ -26,3 +26,18 @@ impl Verdict {
 
 /// The verdict with its reason.
 pub(super) type Proof = (Verdict, String);
+
+/// It holds.
+pub(super) fn pass(said: impl Into<String>) -> Proof {
+    (Verdict::Pass, said.into())
+}
+
+/// It does not hold.
+pub(super) fn fail(said: impl Into<String>) -> Proof {
+    (Verdict::Fail, said.into())
+}
+
+/// Whether it holds could not be found out here.
+pub(super) fn open(said: impl Into<String>) -> Proof {
+    (Verdict::Open, said.into())
+}

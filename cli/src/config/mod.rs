@@ -80,6 +80,11 @@ impl FileArgs {
     }
 }
 
+/// The directory of the log: as it was typed, else as settings say, whatever is wrong with them.
+pub(crate) fn wal_dir(typed: Option<&Path>, raw: &RawConfig) -> PathBuf {
+    typed.unwrap_or_else(|| raw.wal_dir()).to_owned()
+}
+
 /// Runs one of them.
 pub(crate) fn run(command: &Command) -> CommandResult {
     match command {

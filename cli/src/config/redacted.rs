@@ -11,9 +11,9 @@ const NOT_SHOWN: &str = "(not shown)";
 
 /// The file as lines `section.key = value`; an error where it is no TOML.
 pub(crate) fn redacted(text: &str) -> Result<String, String> {
-    let mut lines = String::new();
+    let (mut lines, known) = (String::new(), schema());
     each(text, &mut |path, value| {
-        let shown = shown(path, value);
+        let shown = shown(path, value, &known);
         lines.push_str(&format!("{} = {shown}\n", path.join(".")));
     })?;
     Ok(lines)
@@ -87,9 +87,8 @@ fn of_value(value: &Value, path: &mut Vec<String>, visit: &mut dyn FnMut(&[Strin
     }
 }
 
-fn shown(path: &[String], value: &Value) -> String {
-    let known = schema();
-    if !is_known(path, &known) {
+fn shown(path: &[String], value: &Value, known: &Schema) -> String {
+    if !is_known(path, known) {
         return NOT_SHOWN.to_owned();
     }
     let Value::String(text) = value else {

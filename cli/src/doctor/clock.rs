@@ -18,7 +18,7 @@ fn of(sync: Sync) -> Finding {
                 error_max_us.div_ceil(1000)
             ),
         ),
-        Sync::Unknown => Finding::ok(check, "not known here: the kernel does not say"),
+        Sync::Unknown => Finding::unknown(check, "not known here: the kernel does not say"),
         Sync::Free => Finding::warn(
             check,
             "the kernel's clock follows no source",
@@ -43,7 +43,8 @@ mod tests {
     #[test]
     fn a_clock_that_follows_nothing_is_a_warning() {
         assert_eq!(of(Sync::Free).level, Level::Warn);
-        assert_eq!(of(Sync::Unknown).level, Level::Ok);
+        let unknown = of(Sync::Unknown);
+        assert_eq!((unknown.level, unknown.is_known), (Level::Ok, false));
         let good = of(Sync::Follows {
             error_max_us: 1_500,
         });

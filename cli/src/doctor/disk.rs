@@ -4,6 +4,8 @@
 mod device;
 mod mount;
 
+pub(crate) use mount::line as mount_line;
+
 use super::finding::{Finding, Place};
 use super::host::Host;
 use device::Device;
@@ -34,22 +36,20 @@ pub(super) fn check(host: &Host, config: &Config, shards: u16) -> Vec<Finding> {
     let opened = open(&path);
     let tried = opened.and_then(|directory| {
         let method = write_method(directory.as_fd())?;
-        Ok((directory, method))
+        let times = flush_times(directory.as_fd(), &method, FLUSHES_COUNT)?;
+        Ok((directory, method, times))
     });
-    let (directory, method) = match tried {
+    let (directory, method, times) = match tried {
         Ok(tried) => tried,
         Err(error) => return vec![mount::check(host, &path), unusable(&config.wal_dir, &error)],
     };
-    let flushes = flush_times(directory.as_fd(), &method, FLUSHES_COUNT);
     let mut findings = vec![
         usable(&config.wal_dir, &path),
         mount::check(host, &path),
         writes(&method),
+        flush(&times),
+        power_loss(&times, Device::below(host, directory.as_fd())),
     ];
-    if let Ok(times) = flushes {
-        findings.push(flush(&times));
-        findings.push(power_loss(&times, Device::below(host, directory.as_fd())));
-    }
     findings.extend(room(config, directory.as_fd(), shards));
     findings
 }
@@ -168,7 +168,7 @@ fn power_loss(times: &[Duration], device: Option<Device>) -> Finding {
     let check = "power loss";
     let p50 = at(times, 0.5);
     let Some(device) = device else {
-        return Finding::ok(
+        return Finding::unknown(
             check,
             "no block device is seen under WAL_DIR: ask whoever runs the storage",
         );
@@ -185,7 +185,7 @@ fn power_loss(times: &[Duration], device: Option<Device>) -> Finding {
             "some milliseconds: a rotating disk cannot be so fast unless its cache confirms what is not written",
         )
         .fix(Place::Host, format!("hdparm -W0 /dev/{name}, or a controller whose cache has a battery")),
-        (true, _) => Finding::ok(
+        (true, _) => Finding::unknown(
             check,
             format!(
                 "{name} has a write cache and takes {} for a flush: {}",

@@ -57,6 +57,8 @@ pub(super) struct Finding {
     /// What was looked at, in one or two words.
     pub(super) check: &'static str,
     pub(super) level: Level,
+    /// False: nothing speaks against it, and the host does not say how it is.
+    pub(super) is_known: bool,
     pub(super) found: String,
     /// What it should be; nothing where it is that.
     pub(super) needed: Option<String>,
@@ -69,9 +71,18 @@ impl Finding {
         Finding {
             check,
             level: Level::Ok,
+            is_known: true,
             found: found.into(),
             needed: None,
             fixes: Vec::new(),
+        }
+    }
+
+    /// Nothing speaks against it, and the host does not say how it is.
+    pub(super) fn unknown(check: &'static str, found: impl Into<String>) -> Finding {
+        Finding {
+            is_known: false,
+            ..Finding::ok(check, found)
         }
     }
 
@@ -124,8 +135,10 @@ impl Finding {
             .map(|(place, text)| (place.word().to_owned(), Value::from(text.as_str())))
             .collect();
         let level = self.level.word();
-        json!({"check": self.check, "level": level, "found": self.found, "needed": self.needed, "fix": fixes})
-            .to_string()
+        json!({
+            "check": self.check, "level": level, "known": self.is_known, "found": self.found, "needed": self.needed, "fix": fixes,
+        })
+        .to_string()
     }
 }
 
@@ -155,6 +168,13 @@ mod tests {
         assert_eq!(json["level"], "WARN");
         assert_eq!(json["fix"]["systemd"], "LimitMEMLOCK=8M");
         let json: Value = serde_json::from_str(&Finding::ok("kernel", "6.18").json()).unwrap();
-        assert_eq!(json["needed"], Value::Null);
+        assert_eq!(
+            (&json["needed"], &json["known"]),
+            (&Value::Null, &Value::Bool(true))
+        );
+        let guess = Finding::unknown("clock", "who knows");
+        assert_eq!(guess.lines(), ["OK    clock          who knows"]);
+        let json: Value = serde_json::from_str(&guess.json()).unwrap();
+        assert_eq!(json["known"], false);
     }
 }

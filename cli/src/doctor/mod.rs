@@ -12,6 +12,8 @@ mod network;
 mod settings;
 mod telemetry;
 
+pub(crate) use disk::mount_line;
+
 use crate::CommandResult;
 use crate::admin::TokenArgs;
 use crate::exit::{DOCTOR_CODES, Exit};

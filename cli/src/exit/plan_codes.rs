@@ -49,7 +49,7 @@ pub(crate) const BUNDLE_CODES: Codes = Codes(&[
     ),
     (
         Exit::Usage,
-        "the command line is wrong, or the file is there already; it was not changed",
+        "the command line is wrong, the file is there already and was not changed, or it would be one of the log directory",
     ),
     (Exit::File, "the file, or the output, could not be written"),
 ]);

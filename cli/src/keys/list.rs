@@ -26,8 +26,8 @@ const NOTES: &str = "\
 With --url each row says how often the key verified since that gateway's start, and when it did last: an old key that is \
 not seen any more can go. A key that is not in force there is refused: the file was not brought into force yet (flk config \
 reload), or the gateway has another one. A key counts as in force if any snapshot had it since that gateway's start; flk \
-config history shows the one of now. Several gateways are asked one by one. METRICS_USER and METRICS_PASS are used if they are set. \
-A fingerprint that is not shown belongs to a key whose file, variable or age identity is not on this machine. Where files \
+config history shows the one of now. Several gateways are asked one by one. METRICS_USER and METRICS_PASS (or METRICS_PASS_FILE) are used if they \
+are set. A fingerprint that is not shown belongs to a key whose file, variable or age identity is not on this machine. Where files \
 are encrypted, SOURCE says how.";
 
 /// Options of `flk keys list`.

@@ -3,7 +3,6 @@
 use crate::exit::Failure;
 use crate::page::{NoPage, Page};
 use flk_dataplane::stats::tenants::{KEY_ROWS, TENANT_ROWS};
-use hyper::StatusCode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,16 +45,10 @@ impl Usages {
             |why: &str| Failure::unavailable(format!("no counts from {}: {why}", page.authority()));
         let fetched = page.fetch_within(ANSWER_WITHIN);
         let page = fetched.map_err(|none| match none {
-            NoPage::Status(StatusCode::UNAUTHORIZED) => unanswered(
-                "/metrics wants a user: set METRICS_USER and METRICS_PASS as they are for the gateway",
-            ),
-            NoPage::Status(status) => {
-                unanswered(&format!("/metrics answered {}", status.as_u16()))
+            NoPage::NeedsToken => {
+                unanswered("what answers there is flk-control; give --url the address of records")
             }
-            NoPage::NeedsToken => unanswered(
-                "what answers there is flk-control; give --url the address of records",
-            ),
-            NoPage::Broken(why) => unanswered(&why),
+            NoPage::Status(_) | NoPage::Broken(_) => unanswered(&none.to_string()),
         })?;
         match page
             .lines()

@@ -5,16 +5,16 @@ pub(crate) mod samples;
 use crate::args::time_text;
 use crate::exit::Failure;
 use crate::fault;
-use crate::keyring::{age_keys, read_secret};
+use crate::keyring::{age_keys, place_of, read_secret};
 use crate::submit::target::Target;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flk_dataplane::config::SecretPath;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -39,6 +39,9 @@ pub(crate) enum NoPage {
 impl fmt::Display for NoPage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            NoPage::Status(StatusCode::UNAUTHORIZED) => out.write_str(
+                "it answers 401: set METRICS_USER and METRICS_PASS (or METRICS_PASS_FILE) as they are for the gateway",
+            ),
             NoPage::Status(status) => write!(out, "it answers {}", status.as_u16()),
             NoPage::NeedsToken => {
                 out.write_str("it answers 401: flk-control asks for a token that it knows")
@@ -61,8 +64,9 @@ pub(crate) struct Page {
 
 /// The password of the file that `METRICS_PASS_FILE` names. What cannot be read is said, and then there is none.
 fn password_of_file() -> Option<Zeroizing<String>> {
-    let path = std::env::var_os("METRICS_PASS_FILE").filter(|it| !it.is_empty())?;
-    let read = read_secret(Path::new(&path), None, &age_keys());
+    let typed = std::env::var_os("METRICS_PASS_FILE").filter(|it| !it.is_empty())?;
+    let SecretPath { path, entry } = place_of(&typed);
+    let read = read_secret(&path, entry.as_deref(), &age_keys());
     read.map_err(|why| eprintln!("flk: METRICS_PASS_FILE: {why}"))
         .ok()
 }
@@ -95,9 +99,15 @@ impl Page {
 
     /// Asked for with `METRICS_USER` and `METRICS_PASS` (or `METRICS_PASS_FILE`), where they are set as they are for the gateway.
     pub(crate) fn with_credentials_of_environment(self) -> Self {
-        let variable = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
-        let pass = variable("METRICS_PASS").or_else(password_of_file);
-        let (Some(user), Some(pass)) = (variable("METRICS_USER"), pass) else {
+        let variable = |name: &str| {
+            let text = std::env::var(name).ok().filter(|it| !it.is_empty());
+            text.map(Zeroizing::new)
+        };
+        // Without a user there are no credentials, and no file is read for them.
+        let Some(user) = variable("METRICS_USER") else {
+            return self;
+        };
+        let Some(pass) = variable("METRICS_PASS").or_else(password_of_file) else {
             return self;
         };
         let plain = Zeroizing::new([user.as_str(), ":", pass.as_str()].concat());

@@ -62,10 +62,18 @@ impl Line {
     }
 
     pub(super) fn json(&self) -> Value {
-        let took_ms = self.took.as_secs_f64() * 1e3;
+        let took_ms = match self.verdict {
+            Verdict::Skipped => None,
+            _ => Some(number_of_ms(self.took)),
+        };
         let verdict = self.verdict.word().to_ascii_lowercase();
         json!({"check": self.check, "verdict": verdict, "took_ms": took_ms, "said": self.said})
     }
+}
+
+/// A time in milliseconds for a program, to the microsecond.
+pub(super) fn number_of_ms(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
 }
 
 /// A time in milliseconds, with three digits at least.
@@ -95,7 +103,17 @@ mod tests {
         let bad = line(failed("503"), 123_456);
         assert_eq!(bad.text(), "FAILED   ready          123 ms  503");
         assert_eq!(bad.json()["verdict"], "failed");
-        let none = line(skipped("no"), 0);
+        assert_eq!(bad.json()["took_ms"].to_string(), "123.456");
+        let none = line(skipped("no"), 7);
         assert_eq!(none.text(), "skipped  ready               -  no");
+        assert_eq!(none.json()["took_ms"], Value::Null);
+    }
+
+    #[test]
+    fn no_digit_behind_the_microsecond_is_printed() {
+        for (nanoseconds, expected) in [(384_123, "0.384"), (8_184_001, "8.184"), (99, "0.0")] {
+            let number = number_of_ms(Duration::from_nanos(nanoseconds));
+            assert_eq!(json!(number).to_string(), expected);
+        }
     }
 }

@@ -4,8 +4,8 @@ use super::line::{Found, failed, ok, skipped};
 use crate::admin::TokenArgs;
 use crate::exit::Failure;
 use crate::output::counted;
+use crate::page::Page;
 use crate::page::samples::Samples;
-use crate::page::{NoPage, Page};
 use std::time::Duration;
 
 /// Samples without labels that every gateway has, whatever its version: dashboards and alerts in the field query them.
@@ -25,10 +25,6 @@ const PROMISED: [&str; 9] = [
 pub(super) fn metrics(page: &Page, timeout: Duration) -> (Found, Option<Samples>) {
     let text = match page.fetch_within(timeout) {
         Ok(text) => text,
-        Err(NoPage::Status(status)) if status.as_u16() == 401 => {
-            let said = "401: set METRICS_USER and METRICS_PASS as they are for the gateway";
-            return (failed(said), None);
-        }
         Err(why) => return (failed(why.to_string()), None),
     };
     let Some(samples) = Samples::read(&text) else {

@@ -34,8 +34,9 @@ Keys: q ends it, p pauses, s orders by the next column, r the other way round, +
 no terminal, it prints once, as with --once. NO_COLOR turns colours off.
 
 Statistics come from the gateway that serves from the log directory, or with --url from /metrics, which adds up shards: of each
-shard alone it has only CPU and STUCK, and P50 and P99 count the questions of flk top itself. A dash is a value that is not
-known, or of which nothing was counted in the interval.
+of several shards it has only CPU and STUCK, and P50 and P99 count the questions of flk top itself. METRICS_USER and METRICS_PASS
+(or METRICS_PASS_FILE) are used there if they are set. A dash is a value that is not known, or of which nothing was counted in
+the interval.
 
 REQ/S     submissions per second
 CPU       of the shard's thread; a gateway looks every 5 s, so it takes two of these to be known

@@ -75,6 +75,8 @@ pub(super) struct View {
     /// All shards together.
     pub(super) all: Row,
     pub(super) shards: Vec<Row>,
+    /// The source adds shards up, so that little is known of each.
+    pub(super) is_added_up: bool,
     pub(super) tenants: Vec<Row>,
 }
 
@@ -119,6 +121,10 @@ impl Meter {
                 (Some(earlier), Some(later)) => {
                     shard_row(name, &step(earlier, later), cpu, stuck(name))
                 }
+                // The sum over one shard is that shard.
+                _ if names.len() == 1 => {
+                    shard_row(name, &step(&earlier.whole, &later.whole), cpu, stuck(name))
+                }
                 _ => Row {
                     name: name.clone(),
                     values: SHARDS
@@ -144,6 +150,7 @@ impl Meter {
         View {
             interval_s: seconds,
             all: shard_row("all", &whole, cpu, any),
+            is_added_up: shards.len() > 1 && later.shards.is_empty(),
             shards,
             tenants: tenant_rows(&whole),
         }

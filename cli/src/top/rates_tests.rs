@@ -77,12 +77,15 @@ fn an_interval_without_requests_has_a_rate_of_0_and_no_quantile() {
 
 #[test]
 fn without_parts_of_shards_only_what_is_observed_from_outside_is_known() {
+    let of_two = |ingest| {
+        let second = "flk_shard_cpu_seconds_total{shard=\"1\"} 5\nflk_shard_stuck{shard=\"1\"} 0\n";
+        page(ingest, 5.0, 10, 0, 3) + second
+    };
     let mut meter = Meter::default();
-    meter.take(reading(1, &page(1000, 5.0, 10, 0, 3), false));
-    let view = meter
-        .take(reading(2, &page(1100, 5.0, 10, 0, 3), false))
-        .unwrap();
+    meter.take(reading(1, &of_two(1000), false));
+    let view = meter.take(reading(2, &of_two(1100), false)).unwrap();
     assert_eq!(value(&view.all, SHARDS, "requests_per_s"), Some(100.0));
+    assert!(view.is_added_up);
     for column in SHARDS {
         let expect = (column.name == "stuck").then_some(0.0);
         assert_eq!(
@@ -92,6 +95,21 @@ fn without_parts_of_shards_only_what_is_observed_from_outside_is_known() {
             column.name
         );
     }
+}
+
+#[test]
+fn the_sum_over_one_shard_is_that_shard() {
+    let mut meter = Meter::default();
+    meter.take(reading(1, &page(1000, 5.0, 10, 0, 3), false));
+    let view = meter
+        .take(reading(2, &page(1100, 5.0, 20, 0, 4), false))
+        .unwrap();
+    assert!(!view.is_added_up);
+    assert_eq!(view.shards[0].values, view.all.values);
+    assert_eq!(
+        value(&view.shards[0], SHARDS, "requests_per_s"),
+        Some(100.0)
+    );
 }
 
 #[test]

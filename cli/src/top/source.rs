@@ -52,7 +52,8 @@ impl Source {
 
     /// The gateway behind an address.
     pub(super) fn of_url(url: &str) -> Result<Self, Failure> {
-        Ok(Self::new(Kind::Url(Box::new(Page::of_url(url)?))))
+        let page = Page::of_url(url)?.with_credentials_of_environment();
+        Ok(Self::new(Kind::Url(Box::new(page))))
     }
 
     fn new(kind: Kind) -> Self {

@@ -118,6 +118,12 @@ pub(super) fn lines(view: &View, sort: Sort) -> Vec<Line> {
     let shards = sort.apply(SHARDS, &view.shards);
     let shards: Vec<&Row> = [&view.all].into_iter().chain(shards).collect();
     let mut lines = table("SHARD", SHARDS, &shards, sort);
+    if view.is_added_up {
+        lines.push(Line {
+            text: "-: /metrics adds shards up; on the host of the gateway flk top --dir DIR shows each".to_owned(),
+            kind: Kind::Plain,
+        });
+    }
     let tenants = sort.apply(TENANTS, &view.tenants);
     if !tenants.is_empty() {
         lines.push(Line {

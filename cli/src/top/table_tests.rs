@@ -35,6 +35,7 @@ fn view() -> View {
             shard("10", 50.0, 1.0),
             shard("0", 150.0, 0.0),
         ],
+        is_added_up: false,
         tenants: vec![tenant("a", 1.0), tenant("evil\u{1b}[2J", 250_000.0)],
     }
 }
@@ -144,4 +145,20 @@ fn the_object_for_scripts_has_every_field_and_null_for_what_is_not_known() {
     assert_eq!(fields(&object["all"]), SHARDS.len());
     assert_eq!(fields(&object["shards"][2]), SHARDS.len() + 1);
     assert_eq!(fields(&object["tenants"][1]), TENANTS.len() + 1);
+}
+
+#[test]
+fn where_shards_are_added_up_a_line_says_where_each_is_shown() {
+    let added_up = View {
+        is_added_up: true,
+        ..view()
+    };
+    let told = |view: &View| {
+        let lines = lines(view, Sort::default());
+        lines
+            .iter()
+            .filter(|it| it.text.contains("flk top --dir"))
+            .count()
+    };
+    assert_eq!((told(&view()), told(&added_up)), (0, 1));
 }

@@ -5,17 +5,23 @@
 mod common;
 #[path = "../common/gateway.rs"]
 mod gateway;
+#[path = "../common/server.rs"]
+mod server;
 
 mod planted;
 
 use common::{Ran, flk, run};
+use flk_testkit::child::{Signal, signal};
 use flk_testkit::{DEADLINE, wait_until};
 use gateway::Gateway;
 use serde_json::Value;
+use server::Server;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc::channel;
 
 /// Files of a bundle by name, without the directory that they are in.
 type Files = BTreeMap<String, String>;
@@ -195,6 +201,64 @@ fn a_file_that_is_there_is_never_replaced() {
     );
     let names = std::fs::read_dir(dir.path()).unwrap();
     assert_eq!(names.count(), 2);
+}
+
+/// A start refuses a file in the directory that it does not know.
+#[test]
+fn a_file_of_the_log_directory_is_refused_however_the_directory_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("data/wal")).unwrap();
+    std::fs::create_dir_all(dir.path().join("other")).unwrap();
+    std::os::unix::fs::symlink("data/wal", dir.path().join("log")).unwrap();
+    std::fs::write(dir.path().join("flk.toml"), "[wal]\ndir = \"other\"\n").unwrap();
+    for (arguments, variables) in [
+        (&["--out", "data/wal/a.tar.gz"][..], &[][..]),
+        (&["--out", "log/a.tar.gz"], &[]),
+        (&["--out", "other/a.tar.gz"], &[("WAL_DIR", "other")]),
+        (&["--out", "other/a.tar.gz", "--dir", "other"], &[]),
+        (&["--out", "other/a.tar.gz", "--config", "flk.toml"], &[]),
+    ] {
+        let ran = bundle(dir.path(), arguments, variables);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("it is in the log directory"),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    }
+    for directory in ["data/wal", "other"] {
+        let left = std::fs::read_dir(dir.path().join(directory)).unwrap();
+        assert_eq!(left.count(), 0, "{directory}");
+    }
+}
+
+#[test]
+fn nothing_is_left_of_a_bundle_that_is_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    for sent in [Signal::INT, Signal::TERM] {
+        let (asked, was_asked) = channel();
+        let mute = Server::answering(move |_, _| {
+            // The test may be over.
+            asked.send(()).ok();
+            loop {
+                std::thread::park();
+            }
+        });
+        let mut command = flk(dir.path());
+        command
+            .args(["support-bundle", "--out", "a.tar.gz", "--url", &mute.url()])
+            .env("ADMIN_LISTEN", "127.0.0.1:1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut making = command.spawn().unwrap();
+        // The file is made before anything is collected, and a gateway is asked in the midst of it.
+        was_asked.recv_timeout(DEADLINE).unwrap();
+        signal(&making, sent);
+        assert!(!making.wait().unwrap().success());
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert!(left.is_empty(), "{sent:?}: {left:?}");
+    }
 }
 
 #[test]

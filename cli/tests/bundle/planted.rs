@@ -6,6 +6,7 @@ use crate::gateway::Gateway;
 use crate::{bundle, opened};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flk_testkit::hex::hex;
 use std::path::Path;
 
 /// Of 32 bytes or more each, and different from each other.
@@ -27,7 +28,7 @@ const SHARD: &str = "planted-shard-of-the-payload-0012";
 /// Whether a secret is among bytes: as it is, in hex of either case, and in base64 wherever it begins.
 fn finds(bytes: &[u8], secret: &[u8]) -> Option<&'static str> {
     let has = |form: &[u8]| bytes.windows(form.len()).any(|it| it == form);
-    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(secret);
     let base64 = (0..3).any(|before| {
         // Groups of three bytes that are wholly of the secret.
         let whole = (secret.len() - before) / 3 * 3;
@@ -35,7 +36,7 @@ fn finds(bytes: &[u8], secret: &[u8]) -> Option<&'static str> {
     });
     match () {
         () if has(secret) => Some("as it is"),
-        () if has(hex.as_bytes()) || has(hex.to_uppercase().as_bytes()) => Some("in hex"),
+        () if has(digits.as_bytes()) || has(digits.to_uppercase().as_bytes()) => Some("in hex"),
         () if base64 => Some("in base64"),
         () => None,
     }
@@ -90,17 +91,19 @@ fn sent(dir: &Path, gateway: &Gateway) -> Vec<u8> {
 
 /// A log in which everything stands that must never be there.
 fn wrong_log(record: &[u8]) -> String {
-    let hex: String = HMAC.bytes().map(|it| format!("{it:02x}")).collect();
+    let digits = hex(HMAC.as_bytes());
     let basic = STANDARD.encode(format!("prometheus:{PASS}"));
     let record = String::from_utf8_lossy(record);
     let escaped = serde_json::json!({ "body": record }).to_string();
     [
         "first line",
         HMAC_OLD,
-        &hex,
+        &digits,
         &basic,
         &STANDARD.encode(OF_FILE),
         &format!("started with PCS_HMAC_KEY={IN_LOG} PORT=1"),
+        &format!("user: flk password: {IN_LOG} token='{IN_LOG}'"),
+        &format!("GET http://flk:{IN_LOG}@gateway/metrics"),
         record.trim(),
         &escaped,
         "last line\n",
@@ -164,6 +167,14 @@ fn assert_readable(archive: &Path, log: &str) {
     let shown = &files["logs/1.txt"];
     assert!(shown.starts_with("first line\n[redacted]\n"), "{shown}");
     assert!(shown.ends_with("last line\n"), "{shown}");
+    assert!(
+        shown.contains("user: flk password: [redacted] token='[redacted]'\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("GET http://flk:[redacted]@gateway/metrics\n"),
+        "{shown}"
+    );
     let lines = shown.matches("[a line with a record was left out]");
     assert_eq!(lines.count(), 2, "{shown}");
     assert!(files["gateway/metrics.txt"].contains("flk_accepted 1\n"));

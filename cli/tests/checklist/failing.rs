@@ -81,6 +81,39 @@ fn files_that_others_read_or_replace_fail() {
         fails(dir, "security-4", &arguments, &[KEY], said);
         mode(path, right);
     }
+    // So is any other file of a secret.
+    for (name, variable, further) in [
+        ("pass", "METRICS_PASS_FILE", ("METRICS_USER", "scraper")),
+        ("tenants", "TENANTS_FILE", ("MULTI_TENANT", "1")),
+        (
+            "headers",
+            "OTEL_EXPORTER_OTLP_HEADERS_FILE",
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+        ),
+    ] {
+        let text = match name {
+            "tenants" => format!("acme:hmac:{}", KEY.1.replace(',', "")),
+            _ => format!("x-token={}", KEY.1.replace([' ', ','], "")),
+        };
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        mode(&path, 0o644);
+        let variables = [KEY, further, (variable, name)];
+        fails(
+            dir,
+            "security-4",
+            &[],
+            &variables,
+            &format!("all users can read {name}"),
+        );
+        mode(&path, 0o640);
+        let found = of(dir, "security-4", &[], &variables);
+        assert_eq!(found.0, "PASS", "{name}: {}", found.1);
+    }
+    let unread = [KEY, ("METRICS_USER", "a"), ("METRICS_PASS_FILE", "nowhere")];
+    let found = of(dir, "security-4", &[], &unread);
+    assert_eq!(found.0, "OPEN", "{}", found.1);
+    assert!(found.1.contains("METRICS_PASS_FILE=nowhere"), "{}", found.1);
     // A directory such as /tmp lets nobody replace the file of another.
     mode(dir, 0o1777);
     assert_eq!(of(dir, "security-4", &arguments, &[KEY]).0, "PASS");
@@ -98,6 +131,8 @@ fn a_host_that_is_not_as_it_should_be_fails() {
         &[KEY, ("FLK_CORES", "9999")],
         "cpus: FLK_CORES",
     );
+    // flk up would make a key; the gateway of production starts with none.
+    fails(dir.path(), "infrastructure-1", &[], &[], "PCS_HMAC_KEY");
     // A file system in memory keeps nothing.
     match tempfile::tempdir_in("/dev/shm") {
         Ok(memory) => {
@@ -141,11 +176,26 @@ fn a_log_that_is_damaged_fails_and_one_that_is_not_there_is_open() {
     let wal = dir.path().join("data/wal");
     let whole = of(dir.path(), "operations-4", &[], &[]);
     assert_eq!(whole.0, "PASS", "{}", whole.1);
+    assert_eq!(whole.1, "everything that counts is whole");
     std::fs::write(wal.join("manifest"), "no manifest").unwrap();
     fails(dir.path(), "operations-4", &[], &[], "manifest");
     let elsewhere = tempfile::tempdir().unwrap();
     let typed = ["--dir", wal.to_str().unwrap()];
     fails(elsewhere.path(), "operations-4", &typed, &[], "manifest");
+}
+
+#[test]
+fn a_bundle_without_what_is_of_the_log_proves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = [KEY, ("PORT", "1"), ("ADMIN_LISTEN", "127.0.0.1:1")];
+    let found = of(dir.path(), "operations-7", &[], &nowhere);
+    assert_eq!(found.0, "OPEN", "{}", found.1);
+    let expected = "not collected: wal/files.txt: data/wal: there is no such file or directory";
+    assert_eq!(found.1, expected);
+    let dir = golden_directory("v2");
+    let found = of(dir.path(), "operations-7", &[], &nowhere);
+    assert_eq!(found.0, "PASS", "{}", found.1);
+    assert!(found.1.starts_with("a bundle: "), "{}", found.1);
 }
 
 #[test]

@@ -15,9 +15,7 @@ use std::time::Duration;
 /// A gateway that takes records.
 pub(crate) fn ready(dir: &Path) -> Gateway {
     let gateway = Gateway::start_alone(dir, &[]);
-    wait_until("it is ready", DEADLINE, || {
-        gateway.get("/readyz").status == 200
-    });
+    gateway.wait_until_ready();
     gateway
 }
 

@@ -8,6 +8,7 @@ mod gateway;
 #[path = "../common/server.rs"]
 mod server;
 
+mod credentials;
 mod unwell;
 
 use common::{Ran, flk, run};
@@ -35,9 +36,6 @@ const ANY_LATENCY: [&str; 2] = ["--latency-max", "1h"];
 
 fn smoke(dir: &Path, url: &str, further: &[&str], variables: &[(&str, &str)]) -> Ran {
     let mut command = flk(dir);
-    command
-        .env_remove("METRICS_USER")
-        .env_remove("METRICS_PASS");
     command.args(["smoke", url]).args(further);
     run(command.envs(variables.iter().copied()), b"")
 }

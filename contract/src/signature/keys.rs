@@ -188,6 +188,16 @@ impl KeySet {
         self.keys.iter().filter(|key| key.is_short).count()
     }
 
+    /// Whether tables would make any of them faster.
+    pub fn wants_tables(&self) -> bool {
+        self.keys.iter().any(VerifyingKey::wants_table)
+    }
+
+    /// Gives each Ed25519 key the table that it may have: see [`PublicKey::add_table`].
+    pub fn add_tables(&mut self) {
+        self.keys.iter_mut().for_each(VerifyingKey::add_table);
+    }
+
     pub(super) fn keys(&self) -> &[VerifyingKey] {
         &self.keys
     }

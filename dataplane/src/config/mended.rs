@@ -54,6 +54,13 @@ impl Mended {
         }
     }
 
+    /// Where the keys of all tenants are, of those also that something stands for.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let tenants = self.config.iter().flat_map(|it| &it.document.tenants);
+        let keys = tenants.flat_map(|it| &it.keys).map(|it| &it.source);
+        keys.chain(self.stand_ins.values())
+    }
+
     /// Every key of a tenant that cannot be loaded gets another one.
     fn put_keys_right(&mut self) {
         for wrong in document::wrong_keys(&self.raw) {

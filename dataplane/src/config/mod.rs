@@ -219,7 +219,7 @@ impl Config {
         }
         let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
-        let wal_dir = PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal"));
+        let wal_dir = raw.wal_dir().to_owned();
         Ok(Config {
             listen,
             control: control::settings(raw, &wal_dir)?,
@@ -278,12 +278,13 @@ impl Config {
     /// Why this host refuses a setting, and that a profile has it, where that is so.
     pub fn with_profile(&self, reason: &dyn Display) -> String {
         let reason = reason.to_string();
-        let begins = |name: &str| {
-            reason
-                .strip_prefix(name)
-                .is_some_and(|it| it.starts_with('='))
-        };
-        match self.of_profile.iter().find(|(name, _)| begins(name)) {
+        let is_of_name = |it: char| it.is_ascii_uppercase() || it.is_ascii_digit() || it == '_';
+        let named = reason.split(|it| !is_of_name(it)).next();
+        match self
+            .of_profile
+            .iter()
+            .find(|(name, _)| Some(*name) == named)
+        {
             Some((_, place)) => format!("{reason} (profile {place})"),
             None => reason,
         }

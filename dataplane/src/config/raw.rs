@@ -180,9 +180,8 @@ impl RawConfig {
     /// What was read beside the environment: the directories of the configuration file and of the files of secrets, because a
     /// new text comes as a new file.
     pub(super) fn paths_read(&self) -> Vec<PathBuf> {
-        let secrets = self.texts.iter().flatten();
-        let secrets = secrets.filter_map(|it| it.file.as_ref().map(|it| &it.path));
-        let directories = secrets.chain(&self.file).map(|file| match file.parent() {
+        let files = self.secret_files().chain(self.file.as_deref());
+        let directories = files.map(|file| match file.parent() {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
         });
@@ -190,6 +189,17 @@ impl RawConfig {
         paths.sort_unstable();
         paths.dedup();
         paths
+    }
+
+    /// The files that secrets of settings were read from.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let set = self.texts.iter().flatten();
+        set.filter_map(|it| Some(it.file.as_ref()?.path.as_path()))
+    }
+
+    /// The directory of the log; it may be one that no gateway takes.
+    pub fn wal_dir(&self) -> &Path {
+        Path::new(self.text(Variable::WalDir).unwrap_or("data/wal"))
     }
 
     /// Where a setting's value comes from.

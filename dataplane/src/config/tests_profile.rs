@@ -214,3 +214,25 @@ fn every_file_among_the_profiles_is_compiled_in() {
     known.sort_unstable();
     assert_eq!(names, known);
 }
+
+#[test]
+fn a_refusal_names_the_profile_of_the_setting_that_it_begins_with_and_of_no_other() {
+    let (raw, config) = read(&[("FLK_PROFILE", "laptop")]).unwrap();
+    let place = raw.origin(Variable::DedupMemoryMax).to_string();
+    assert!(place.starts_with("profile laptop:"), "{place}");
+    for (reason, names_it) in [
+        ("DEDUP_MEMORY_MAX=9GiB: too much", true),
+        ("DEDUP_MEMORY_MAX: too much", true),
+        ("DEDUP_MEMORY_MAX is too much", true),
+        ("DEDUP_MEMORY_MAX_OF_OLD=1", false),
+        ("DEDUP_MEMORY=1", false),
+        ("too much: DEDUP_MEMORY_MAX=9GiB", false),
+        ("", false),
+    ] {
+        let expected = match names_it {
+            true => format!("{reason} ({place})"),
+            false => reason.to_owned(),
+        };
+        assert_eq!(config.with_profile(&reason), expected);
+    }
+}

@@ -2,7 +2,7 @@
 //! and what an operator can change. It never overrides a setting.
 
 use super::uring::queue;
-use crate::io::SyncMode;
+use crate::io::{Errno, SyncMode};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use io_uring::Probe;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -249,6 +249,8 @@ pub fn write_method(directory: BorrowedFd<'_>) -> std::io::Result<WriteMethod> {
             sync: SyncMode::Dsync,
             why: "the file system takes direct synchronous writes".to_owned(),
         },
+        // No other way of writing changes that.
+        Err(error) if Errno(error.raw_os_error()).is_too_long() => return Err(error.into()),
         Ok(short) => buffered(format!(
             "a direct write of {BLOCK_BYTES} bytes took only {short}"
         )),

@@ -52,6 +52,16 @@ pub fn unblock() -> Result<(), DriverError> {
     }
 }
 
+/// Lets a write fail that would make a file longer than this process may make one: the error says why, and the signal would end the
+/// process without a word.
+#[allow(unsafe_code)]
+pub fn ignore_long_files() {
+    // SAFETY: `signal` with SIG_IGN installs no handler.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
 /// The signals of the process, blocked and not yet read.
 #[derive(Debug)]
 pub struct Signals {

@@ -19,11 +19,17 @@ pub(super) fn check(host: &Host, path: &Path) -> Finding {
     judge(of(&table, &path))
 }
 
-/// The mount that a path is on: the last one of those with the longest mount point.
+/// The mount that a path is on.
 fn of(table: &str, path: &Path) -> Option<Mount> {
-    let mounts = table.lines().filter_map(parse);
-    let above = mounts.filter(|mount| path.starts_with(&mount.point));
-    above.max_by_key(|mount| mount.point.as_os_str().len())
+    parse(line(table, path)?)
+}
+
+/// The line of the mount that a path is on: the last one of those with the longest mount point.
+pub(crate) fn line<'t>(table: &'t str, path: &Path) -> Option<&'t str> {
+    let mounts = table.lines().filter_map(|it| Some((it, parse(it)?)));
+    let above = mounts.filter(|(_, mount)| path.starts_with(&mount.point));
+    let longest = above.max_by_key(|(_, mount)| mount.point.as_os_str().len());
+    longest.map(|(line, _)| line)
 }
 
 /// `36 35 98:0 /root /point rw,noatime master:1 - ext4 /dev/sda1 rw,errors=continue`
@@ -64,7 +70,7 @@ fn judge(mount: Option<Mount>) -> Finding {
         options,
     }) = mount
     else {
-        return Finding::ok(check, "not known here");
+        return Finding::unknown(check, "not known here");
     };
     let found = format!("{kind} at {}", point.display());
     let has = |option: &str| options.iter().any(|it| it == option);
@@ -150,6 +156,9 @@ mod tests {
         assert_eq!(kind("/srv/two words/wal"), "xfs");
         assert_eq!(kind("/run/flk"), "xfs");
         assert_eq!(kind("/srvother"), "ext4");
+        let own = line(TABLE, Path::new("/srv/two words/wal")).unwrap();
+        assert!(own.starts_with("31 22 8:17 "), "{own}");
+        assert_eq!(line("", Path::new("/srv")), None);
     }
 
     #[test]
@@ -166,6 +175,7 @@ mod tests {
         ] {
             assert_eq!(level(path), expected, "{path}");
         }
-        assert_eq!(judge(None).level, Level::Ok);
+        let unknown = judge(None);
+        assert_eq!((unknown.level, unknown.is_known), (Level::Ok, false));
     }
 }

@@ -1,16 +1,14 @@
 //! `flk wal export`: a row for each stored body, for other programs. It changes nothing that is stored. Bodies are personal data,
 //! so they are written only where that is asked for.
 
-mod ending;
 mod ndjson;
-mod new_file;
 mod out;
 pub(crate) mod parquet;
-mod place;
 pub(crate) mod row;
 
 use crate::CommandResult;
 use crate::exit::{EXPORT_CODES, Exit, Failure};
+use crate::new_file::place::Existing;
 use crate::output::counted;
 use crate::progress::Progress;
 use crate::wal::DirArgs;
@@ -28,7 +26,6 @@ use flk_dataplane::wal::tail::RangeName;
 use ndjson::Ndjson;
 use out::Out;
 use parquet::Parquet;
-use place::Existing;
 use row::{Kind, Row};
 use std::path::PathBuf;
 

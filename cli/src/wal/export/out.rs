@@ -1,9 +1,9 @@
 //! Where an export goes: standard output, something that takes bytes, or a file that is there whole or not at all. Errors are
 //! reported in the same words whatever writes into it.
 
-use super::new_file::NewFile;
-use super::place::{Existing, Place, failed, is_there};
 use crate::exit::Failure;
+use crate::new_file::NewFile;
+use crate::new_file::place::{Existing, Place, failed, is_there};
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;

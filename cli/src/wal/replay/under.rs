@@ -33,11 +33,14 @@ enum Kind {
 }
 
 impl Under {
-    /// The keys of the command line.
+    /// The keys of the command line. Like those of a gateway, they have tables: a log has many signatures.
     pub(super) fn keys(keys: Verifying, at_s: Option<u64>) -> Self {
         let active = match keys {
             Verifying::Off => ActiveKeys::Unsigned,
-            Verifying::Keys(keyring) => ActiveKeys::Set(keyring.set),
+            Verifying::Keys(mut keyring) => {
+                keyring.set.add_tables();
+                ActiveKeys::Set(keyring.set)
+            }
         };
         let kind = Kind::Keys(active);
         Self { kind, at_s }
@@ -256,5 +259,27 @@ impl Case for WithTenant<'_> {
             sets => judging_set(sets, self.hash.key(&self.tenant.name, pcs_id)),
         };
         set.map_or(self.params, |set| &set.params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring::{Env, KeyArgs};
+
+    #[test]
+    fn ed25519_keys_of_the_command_line_have_tables_as_those_of_a_gateway_have() {
+        let of = |name: &str| match name {
+            "PCS_SIGN_ALG" => Some("ed25519".into()),
+            // The base point of the curve.
+            "PCS_ED25519_PUB_B64" => Some("WGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY=".into()),
+            _ => None,
+        };
+        let keys = KeyArgs::default().verifying(&Env(&of)).unwrap();
+        let Kind::Keys(ActiveKeys::Set(set)) = Under::keys(keys, None).kind else {
+            panic!("keys of the command line are a set");
+        };
+        assert_eq!(set.ids().count(), 1);
+        assert!(!set.wants_tables());
     }
 }

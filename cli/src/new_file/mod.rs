@@ -2,8 +2,11 @@
 //! left of it however the process ends. Where the file system has no such files it is `.NAME.partial-…` until it is whole,
 //! which only SIGKILL leaves behind.
 
-use super::ending::Ending;
-use super::place::{Existing, FilePlace};
+mod ending;
+pub(crate) mod place;
+
+use ending::Ending;
+use place::{Existing, FilePlace};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,7 +17,7 @@ use tempfile::{Builder, NamedTempFile};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct NewFile {
+pub(crate) struct NewFile {
     kind: Kind,
     place: FilePlace,
 }
@@ -27,7 +30,7 @@ enum Kind {
 
 impl NewFile {
     /// Makes it, empty.
-    pub(super) fn make(place: FilePlace) -> io::Result<Self> {
+    pub(crate) fn make(place: FilePlace) -> io::Result<Self> {
         // If the directory cannot be written, the second way says why.
         match unnamed(&place.directory) {
             Some(file) => Ok(Self {
@@ -51,7 +54,7 @@ impl NewFile {
     }
 
     /// It takes its name, once all of it is on the disk.
-    pub(super) fn keep(self) -> io::Result<()> {
+    pub(crate) fn keep(self) -> io::Result<()> {
         let Self { kind, place } = self;
         match kind {
             Kind::Unnamed(file) => {
@@ -75,8 +78,17 @@ impl NewFile {
         }
     }
 
+    /// Its length so far.
+    pub(crate) fn bytes(&self) -> io::Result<u64> {
+        let file = match &self.kind {
+            Kind::Unnamed(file) => file,
+            Kind::Partial(file) => file.as_file(),
+        };
+        Ok(file.metadata()?.len())
+    }
+
     /// Where it will be.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.place.path.clone()
     }
 }
@@ -148,6 +160,7 @@ mod tests {
             let write = |text: &str, existing| {
                 let mut file = make(place(dir.path(), existing)).unwrap();
                 file.write_all(text.as_bytes()).unwrap();
+                assert_eq!(file.bytes().unwrap(), text.len() as u64);
                 file
             };
             let read = || fs::read_to_string(dir.path().join("rows")).unwrap();

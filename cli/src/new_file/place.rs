@@ -1,4 +1,4 @@
-//! What the path of an export names: standard output, a device or pipe that takes bytes, or the place of a file. It decides what
+//! What the path of an output names: standard output, a device or pipe that takes bytes, or the place of a file. It decides what
 //! may be written there and writes nothing: not into the log directory, and not over a file unless that is asked for.
 
 use crate::exit::{Exit, Failure};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Standard output.
     Standard,
     /// A device, pipe or other thing that is no file. It is written as it is, and stays what it is.
@@ -21,26 +21,26 @@ pub(super) enum Place {
 
 /// Where a file is made.
 #[derive(Debug)]
-pub(super) struct FilePlace {
+pub(crate) struct FilePlace {
     /// Its directory, without symbolic links.
-    pub(super) directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Its path in that directory.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What becomes of a file that is there already.
-    pub(super) existing: Existing,
+    pub(crate) existing: Existing,
 }
 
-/// What becomes of a file that is there already when an export is to have its name.
+/// What becomes of a file that is there already when another one is to have its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Existing {
-    /// It stays, and the export is refused.
+pub(crate) enum Existing {
+    /// It stays, and the other one is refused.
     Kept,
     Replaced,
 }
 
 impl Place {
     /// What a path names; `-` is standard output. A symbolic link is followed.
-    pub(super) fn of(
+    pub(crate) fn of(
         path: &Path,
         log_directory: &Path,
         existing: Existing,
@@ -54,7 +54,7 @@ impl Place {
                 let real = path.canonicalize().map_err(|error| failed(path, &error))?;
                 refuse_inside(path, &real, log_directory)?;
                 match existing {
-                    Existing::Replaced => Self::file(path, real, existing),
+                    Existing::Replaced => FilePlace::of(path, real, existing).map(Self::File),
                     Existing::Kept => Err(is_there(path)),
                 }
             }
@@ -64,13 +64,20 @@ impl Place {
                 Ok(Self::Stream(opened.map_err(|error| failed(path, &error))?))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Self::new_file(path, log_directory, existing)
+                FilePlace::vacant(path, log_directory, existing).map(Self::File)
             }
             Err(error) => Err(failed(path, &error)),
         }
     }
+}
 
-    fn new_file(path: &Path, log_directory: &Path, existing: Existing) -> Result<Self, Failure> {
+impl FilePlace {
+    /// The place of a file that is not there yet, and is none of the log directory.
+    pub(crate) fn vacant(
+        path: &Path,
+        log_directory: &Path,
+        existing: Existing,
+    ) -> Result<Self, Failure> {
         if path.is_symlink() {
             let shown = path.display();
             return Err(Failure::usage(format!(
@@ -84,18 +91,18 @@ impl Place {
         let directory = real_parent(path)?;
         refuse_inside(path, &directory, log_directory)?;
         let name = path.file_name().unwrap_or_default();
-        Self::file(path, directory.join(name), existing)
+        Self::of(path, directory.join(name), existing)
     }
 
-    fn file(typed: &Path, path: PathBuf, existing: Existing) -> Result<Self, Failure> {
+    fn of(typed: &Path, path: PathBuf, existing: Existing) -> Result<Self, Failure> {
         let Some(directory) = path.parent().map(Path::to_owned) else {
             return Err(failed(typed, &ErrorKind::IsADirectory.into()));
         };
-        Ok(Self::File(FilePlace {
+        Ok(Self {
             directory,
             path,
             existing,
-        }))
+        })
     }
 }
 
@@ -108,8 +115,19 @@ fn real_parent(path: &Path) -> Result<PathBuf, Failure> {
 
 /// A file of the log directory would be lost, and a start refuses a file that it does not know.
 fn refuse_inside(path: &Path, real: &Path, log_directory: &Path) -> Result<(), Failure> {
-    let directory = log_directory.canonicalize();
-    let directory = directory.map_err(|error| failed(log_directory, &error))?;
+    let directory = match log_directory.canonicalize() {
+        Ok(directory) => directory,
+        // A directory that is not there, or that this user does not reach, has no file that is at a real place.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+            ) =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(failed(log_directory, &error)),
+    };
     match real.starts_with(&directory) {
         false => Ok(()),
         true => Err(Failure::usage(format!(
@@ -121,7 +139,7 @@ fn refuse_inside(path: &Path, real: &Path, log_directory: &Path) -> Result<(), F
 }
 
 /// A file is there that nothing said may be replaced.
-pub(super) fn is_there(path: &Path) -> Failure {
+pub(crate) fn is_there(path: &Path) -> Failure {
     let path = path.display();
     Failure::usage(format!(
         "--out {path}: the file is there already: name another one, or replace it with --force"
@@ -129,7 +147,7 @@ pub(super) fn is_there(path: &Path) -> Failure {
 }
 
 /// A place that cannot be written.
-pub(super) fn failed(path: &Path, error: &io::Error) -> Failure {
+pub(crate) fn failed(path: &Path, error: &io::Error) -> Failure {
     let (path, why) = (path.display(), fault::why(error));
     Failure::with(Exit::File, format!("cannot write {path}: {why}"))
 }
