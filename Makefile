@@ -235,6 +235,12 @@ store-figures: build bench-build ## what 1 M, 10 M and 100 M sealed ids cost: me
 rotation: build bench-build ## a rotation of keys under REQUESTS=1000000 requests, of which none may be refused
 	target/release/flk-bench-quick --only rotation --requests $(REQUESTS) $(BENCH_ARGS)
 
+# Restarts of `make bench-upgrade` go on under so many records a second.
+RATE ?= 20000
+.PHONY: bench-upgrade
+bench-upgrade: build ## three restarts on kept sockets under RATE=20000 records a second: what senders see of an upgrade in place. A minute
+	python3 benches/upgrade.py --rate $(RATE) $(BENCH_ARGS)
+
 .PHONY: replay-speed
 replay-speed: ## how many stored bodies flk wal replay judges per second of a CPU (BODIES=1000000)
 	$(CARGO) build --release --locked -p flk
