@@ -140,7 +140,7 @@ impl Ring {
     /// The rows of these numbers, to be read without holding the ring up: those before are not kept, those behind are not there
     /// yet.
     pub fn slice(&self, from: u64, to: u64) -> Slice {
-        let from = from.max(self.oldest());
+        let from = from.max(self.oldest()).min(self.next());
         let end = to.saturating_add(1).min(self.next()).max(from);
         let meets = |block: &&Arc<Block>| block.first < end && block.end() > from;
         let mut blocks: Vec<Arc<Block>> = self.closed.iter().filter(meets).cloned().collect();
@@ -273,6 +273,9 @@ mod tests {
         assert_eq!(ring.slice(108, 500).columns(&[(0, 0)]), [[8.0, 9.0]]);
         assert_eq!(ring.slice(110, 500).rows_count(), 0);
         assert_eq!(ring.slice(105, 104).rows_count(), 0);
+        let behind_all = ring.slice(u64::MAX, u64::MAX);
+        assert_eq!((behind_all.from, behind_all.end), (110, 110));
+        assert_eq!(behind_all.columns(&[(0, 0)]), [[0.0; 0]]);
     }
 
     proptest! {
