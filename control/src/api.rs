@@ -12,6 +12,7 @@ mod looks;
 mod problem;
 mod query;
 mod route;
+mod turn;
 
 pub use route::{Door, Route};
 
@@ -142,7 +143,7 @@ async fn shown(
                 .and_then(|name| files::asset(name, headers));
             file.ok_or(Problem::NoSuchPath)
         }
-        Route::SignIn => console::sign_in(api, console, body).await,
+        Route::SignIn => console::sign_in(api, console, asked, body).await,
         Route::SignOut => Ok(console::sign_out(console, asked)),
         Route::WhoAmI => console::who_am_i(api, console, asked).await,
         Route::Catalog => console::catalog(console),

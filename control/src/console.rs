@@ -29,6 +29,7 @@ pub mod record;
 pub mod refusals;
 pub mod shown;
 pub mod stream;
+pub mod threads;
 
 // The page itself, and who has signed in to it.
 pub mod files;
@@ -42,6 +43,7 @@ use shown::Shown;
 use source::Source;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use threads::Threads;
 
 /// What the API answers the console from.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub struct Console {
     pub sessions: Arc<Sessions>,
     /// What was read of files.
     pub kept: Arc<Kept>,
+    /// Where its work may wait.
+    pub threads: Threads,
     /// Browsers reach it by TLS, which a proxy ends.
     pub is_tls: bool,
 }
@@ -63,8 +67,7 @@ pub struct Console {
 /// What several answers use.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// Of the map of files. Whoever reads files holds it until they are read, also when its client has gone: so they take one of
-    /// the few threads that may wait, and leave the others to tokens and the configuration.
+    /// Of the map of files. It is held while files are read, so that one answer reads them at a time.
     pub map: Arc<tokio::sync::Mutex<KeptMap>>,
     /// The document in force.
     pub document: Mutex<Option<Arc<Document>>>,

@@ -7,9 +7,11 @@ use crate::console::chronicle::Chronicle;
 use crate::console::clock::Clock;
 use crate::console::journal::Journal;
 use crate::console::record::{self, record};
+use crate::console::sessions::Sessions;
 use crate::console::shown::Shown;
 use crate::console::source::Source;
-use crate::console::{Console, files};
+use crate::console::threads::Threads;
+use crate::console::{Console, files, threads};
 use crate::controller::{Controller, Orders, Parts};
 use crate::desired::Mistakes;
 use crate::events::{
@@ -41,6 +43,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Between two attempts to listen where the port is taken.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+/// Threads that may wait on files: those of the console, and one each for the configuration, tokens and spans.
+const THREADS_MAX: usize = threads::THREADS_MAX + 3;
 /// Orders that wait.
 const ORDERS_MAX: usize = 16;
 
@@ -72,7 +76,7 @@ pub fn run(mut options: Options) -> u8 {
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        .max_blocking_threads(THREADS_MAX)
         .build();
     let ended = match (taken, runtime) {
         (Err(mistake), _) => Err(StartError::Settings(Mistakes(vec![mistake.to_string()]))),
@@ -174,24 +178,28 @@ fn console(config: &Config, scraper: &Scraper, board: &Board) -> Option<Console>
     let clock = Clock::begin(record::now_ms());
     let costs = Arc::clone(&board.borrow().console);
     let shown = Arc::new(Shown::begin(&clock, costs));
-    let source = Source::of(config.wal_dir.clone(), scraper.clone());
+    let threads = Threads::default();
+    let source = Source::of(config.wal_dir.clone(), scraper.clone(), threads.clone());
     let journal = Arc::<Journal>::default();
     let audit = settings.directory.join(audit::FILE);
-    let chronicle = Chronicle::of(Arc::clone(&journal), source.clone(), audit);
+    let chronicle = Chronicle::of(Arc::clone(&journal), source.clone(), threads.clone(), audit);
     tokio::spawn(chronicle.run(Arc::clone(&shown)));
     tokio::spawn(record(
         Arc::clone(&shown),
         clock,
         source.clone(),
+        threads.clone(),
         board.clone(),
     ));
+    let is_tls = settings.console == ConsoleAccess::Tls;
     Some(Console {
         shown,
         source,
         journal,
-        sessions: Arc::default(),
+        sessions: Arc::new(Sessions::of_process(fastrand::u32(..), is_tls)),
         kept: Arc::default(),
-        is_tls: settings.console == ConsoleAccess::Tls,
+        threads,
+        is_tls,
     })
 }
 

@@ -2,7 +2,6 @@
 //! name of its own that leads to loopback, or with the cookie of a user; it is told by what browsers add. It looks at heads only.
 
 use super::problem::Problem;
-use crate::console::sessions::COOKIE;
 use axum::http::{HeaderMap, header};
 
 /// What browsers say of where a request comes from.
@@ -52,19 +51,19 @@ pub(super) fn is_own_page(headers: &HeaderMap, is_tls: bool) -> Result<(), Probl
     }
 }
 
-/// The cookie of a session.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The value of the cookie of this name.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let cookies = headers.get_all(header::COOKIE).into_iter();
     let mut pairs = cookies
         .filter_map(|it| it.to_str().ok())
         .flat_map(|it| it.split(';'));
-    pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// What sets the cookie, or with an age of 0 takes it away.
-pub(super) fn set_cookie(secret: &str, age_s: u64, is_tls: bool) -> String {
+pub(super) fn set_cookie(name: &str, secret: &str, age_s: u64, is_tls: bool) -> String {
     let secure = if is_tls { "; Secure" } else { "" };
-    format!("{COOKIE}={secret}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}")
+    format!("{name}={secret}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}")
 }
 
 #[cfg(test)]
@@ -144,11 +143,12 @@ mod tests {
 
     #[test]
     fn the_cookie_is_found_among_others_and_is_out_of_reach_of_scripts() {
-        let found = |cookies| cookie(&headers(&[("cookie", cookies)])).map(str::to_owned);
+        let found =
+            |cookies| cookie(&headers(&[("cookie", cookies)]), "flk_session").map(str::to_owned);
         assert_eq!(found("a=b; flk_session=7; c=d").as_deref(), Some("7"));
         assert_eq!(found("flk_session="), Some(String::new()));
         assert_eq!(found("flk_session2=7; xflk_session=8"), None);
-        let set = set_cookie("7", 3600, true);
+        let set = set_cookie("flk_session", "7", 3600, true);
         for part in [
             "flk_session=7;",
             "Path=/;",
@@ -159,6 +159,6 @@ mod tests {
         ] {
             assert!(set.contains(part), "{set}");
         }
-        assert!(!set_cookie("7", 0, false).contains("Secure"));
+        assert!(!set_cookie("flk_session", "7", 0, false).contains("Secure"));
     }
 }

@@ -1,7 +1,8 @@
 //! The connections of the admin API: how many there are at a time, and how long each may be silent. A new one takes the place
 //! of the one that has been silent for the longest time, so no number of them keeps another out or uses up the descriptors
 //! that publishing needs. Where none is silent, the next answer is the last one of its connection. It knows nothing of what is
-//! asked, and never ends a connection whose request is being answered; one whose client takes nothing of its answer is ended.
+//! asked, and never ends a connection whose request is being answered, unless that waits for the rest of the request; one whose
+//! client takes nothing of its answer, or takes it for too long, is ended.
 
 use super::silence::Silence;
 use super::watched::Watched;
@@ -36,6 +37,8 @@ pub struct Bounds {
     pub head_max: Duration,
     /// How long a client may take nothing of an answer that there is.
     pub take_max: Duration,
+    /// How long a client may be behind with what there is for it.
+    pub behind_max: Duration,
 }
 
 impl Default for Bounds {
@@ -44,6 +47,7 @@ impl Default for Bounds {
             connections_max: 64,
             head_max: Duration::from_secs(30),
             take_max: Duration::from_secs(30),
+            behind_max: Duration::from_secs(60),
         }
     }
 }
@@ -54,7 +58,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
         bounds,
         tasks: JoinSet::new(),
         seats: HashMap::new(),
-        answered: Arc::default(),
+        silent: Arc::default(),
         is_wanted: Arc::default(),
     };
     loop {
@@ -84,8 +88,8 @@ struct Connections {
     bounds: Bounds,
     tasks: JoinSet<()>,
     seats: HashMap<Id, Seat>,
-    /// Told when a request was answered.
-    answered: Arc<Notify>,
+    /// Told when a connection has become silent.
+    silent: Arc<Notify>,
     /// A place is waited for: whichever connection is answered next gives up its own. A client that does not wait for
     /// answers is never silent.
     is_wanted: Arc<AtomicBool>,
@@ -100,13 +104,11 @@ struct Seat {
 /// A request is being answered until this is dropped.
 struct Answering {
     silence: Silence,
-    answered: Arc<Notify>,
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.silence.set(Some(Instant::now()));
-        self.answered.notify_one();
+        self.silence.begin();
     }
 }
 
@@ -134,23 +136,22 @@ impl Connections {
                 Some(ended) = self.tasks.join_next_with_id() => {
                     self.seats.remove(&id_of(ended));
                 }
-                () = self.answered.notified() => {}
+                () = self.silent.notified() => {}
             }
         }
     }
 
     fn add(&mut self, stream: TcpStream, router: Router) {
-        let silence = Silence::begin();
-        let (of_seat, answered) = (silence.clone(), Arc::clone(&self.answered));
-        let stream = Watched::new(stream, silence.clone(), self.bounds.take_max);
+        let silence = Silence::of_new(&self.silent);
+        let of_seat = silence.clone();
+        let stream = Watched::new(stream, silence.clone(), self.bounds);
         let is_wanted = Arc::clone(&self.is_wanted);
         let routes = TowerToHyperService::new(router);
-        let service = service_fn(move |request: Request<Incoming>| {
-            silence.set(None);
-            let answering = Answering {
-                silence: silence.clone(),
-                answered: Arc::clone(&answered),
-            };
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            silence.end();
+            request.extensions_mut().insert(silence.clone());
+            let silence = silence.clone();
+            let answering = Answering { silence };
             let (answer, is_wanted) = (routes.call(request), Arc::clone(&is_wanted));
             async move {
                 let mut answer = answer.await;
@@ -188,13 +189,17 @@ fn id_of(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use crate::api::silence::of_client;
+    use axum::routing::{get, post};
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
 
     /// More than the system keeps for a client that does not read.
     const LARGE_BYTES: usize = 64 << 20;
     const LONG: Duration = Duration::from_secs(600);
+    /// What takes longer does not come.
+    const DEADLINE: Duration = Duration::from_secs(30);
 
     /// Told when `/held` is asked for, and when it is to be answered.
     #[derive(Clone, Default)]
@@ -203,7 +208,7 @@ mod tests {
         release: Arc<Notify>,
     }
 
-    /// Serves `/quick`, `/large` and `/held`.
+    /// Serves `/quick`, `/large`, `/body` and `/held`.
     async fn server(bounds: Bounds) -> (SocketAddr, Held) {
         let held = Held::default();
         let of_route = held.clone();
@@ -212,9 +217,16 @@ mod tests {
             of_route.release.notified().await;
             "held"
         };
+        let body = |request: axum::extract::Request| async {
+            let (head, body) = request.into_parts();
+            let read = axum::body::to_bytes(body, 100);
+            let body = of_client(&head.extensions, read).await.unwrap();
+            format!("got {}", body.len())
+        };
         let router = Router::new()
             .route("/quick", get(|| async { "quick" }))
             .route("/large", get(|| async { "x".repeat(LARGE_BYTES) }))
+            .route("/body", post(body))
             .route("/held", get(route));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -272,6 +284,7 @@ mod tests {
             connections_max: 2,
             head_max: LONG,
             take_max: LONG,
+            behind_max: LONG,
         };
         let (address, _) = server(bounds).await;
         let mut first = connect(address).await;
@@ -298,6 +311,7 @@ mod tests {
                 connections_max,
                 head_max: LONG,
                 take_max: LONG,
+                behind_max: LONG,
             };
             let (address, Held { asked, release }) = server(bounds).await;
             let mut held = connect(address).await;
@@ -321,6 +335,64 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn clients_that_do_not_send_the_body_that_they_said_keep_no_other_out() {
+        let bounds = Bounds {
+            connections_max: 2,
+            head_max: LONG,
+            take_max: LONG,
+            behind_max: LONG,
+        };
+        let (address, _) = server(bounds).await;
+        let head =
+            b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+        let mut owing = Vec::new();
+        for _ in 0..2 {
+            let mut stream = connect(address).await;
+            stream.write_all(head).await.unwrap();
+            // The body is asked for when it is waited for.
+            answer(&mut stream, "100 Continue\r\n\r\n").await;
+            owing.push(stream);
+        }
+        let mut operator = connect(address).await;
+        ask(&mut operator, "/quick").await;
+        let answered = timeout(DEADLINE, answer(&mut operator, "quick"));
+        answered.await.expect("it waits for no body");
+        assert!(is_ended(&mut owing[0]).await);
+        owing[1].write_all(b"body").await.unwrap();
+        answer(&mut owing[1], "got 4").await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_its_answer_too_slowly_is_ended_although_it_takes_some() {
+        let bounds = Bounds {
+            connections_max: 2,
+            head_max: LONG,
+            take_max: LONG,
+            behind_max: Duration::from_millis(200),
+        };
+        let (address, _) = server(bounds).await;
+        let mut slow = connect(address).await;
+        ask(&mut slow, "/large").await;
+        let takes = async {
+            let (mut count, mut part) = (0, vec![0; 1 << 16]);
+            while let Ok(more @ 1..) = slow.read(&mut part).await {
+                count += more;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            count
+        };
+        let count = timeout(DEADLINE, takes).await.expect("it is ended");
+        assert!(count < LARGE_BYTES, "{count} of {LARGE_BYTES}");
+        // One that takes all that there is in time may stay for longer.
+        let mut kept = connect(address).await;
+        let began = Instant::now();
+        while began.elapsed() < 2 * bounds.behind_max {
+            ask(&mut kept, "/quick").await;
+            answer(&mut kept, "quick").await;
+        }
+    }
+
     /// Sends requests without waiting for answers, and takes those.
     fn flood(address: SocketAddr, path: &str) {
         use std::io::{Read, Write};
@@ -341,6 +413,7 @@ mod tests {
             connections_max: 2,
             head_max: LONG,
             take_max: LONG,
+            behind_max: LONG,
         };
         // As one that asks a disk: when it is answered, the next one of the same client is there already.
         let hop = || async {
@@ -381,6 +454,7 @@ mod tests {
             connections_max: 2,
             head_max: LONG,
             take_max: LONG,
+            behind_max: LONG,
         };
         let (address, _) = server(bounds).await;
         let mut slow = connect(address).await;

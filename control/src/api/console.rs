@@ -3,7 +3,10 @@
 use super::door::{self, is_token};
 use super::problem::Problem;
 use super::query::Query;
+use super::silence::of_client;
+use super::turn::{in_turn, made};
 use super::{Access, Api, Asked, browser, compact, json, text};
+use crate::console::catalog::SERIES_MAX;
 use crate::console::history::{COLUMNS_MAX, History, Step};
 use crate::console::shown::Shown;
 use crate::console::stream::{self, EVENTS_MAX, Last, Pace, stream};
@@ -24,12 +27,10 @@ use tokio::time::timeout;
 
 /// A longer body holds no token.
 const SIGN_IN_BYTES_MAX: usize = 4096;
+/// Each series is compared with each name, while nobody else reads the history.
+const NAMES_MAX: usize = 64;
 /// A body that comes later is given up.
 const SIGN_IN_MAX: Duration = Duration::from_secs(5);
-/// Names of one request: a page of the console asks for fewer than half as many.
-const NAMES_MAX: usize = 128;
-/// How long an answer with rows waits for its turn.
-const TURN_MAX: Duration = Duration::from_secs(5);
 
 /// Whether to sign in, and who did.
 pub(super) async fn who_am_i(
@@ -56,11 +57,17 @@ pub(super) async fn who_am_i(
 }
 
 /// Begins a session for a token.
-pub(super) async fn sign_in(api: &Api, console: &Console, body: Body) -> Result<Response, Problem> {
+pub(super) async fn sign_in(
+    api: &Api,
+    console: &Console,
+    asked: &Asked,
+    body: Body,
+) -> Result<Response, Problem> {
     let Access::Tokens(file) = &api.access else {
         return Err(Problem::NoSignIn);
     };
-    let read = timeout(SIGN_IN_MAX, to_bytes(body, SIGN_IN_BYTES_MAX)).await;
+    let read = timeout(SIGN_IN_MAX, to_bytes(body, SIGN_IN_BYTES_MAX));
+    let read = of_client(&asked.head.extensions, read).await;
     let body = read.ok().and_then(Result::ok).unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let token = body["token"].as_str().map(str::trim);
@@ -77,14 +84,15 @@ pub(super) async fn sign_in(api: &Api, console: &Console, body: Body) -> Result<
 
 /// Ends the session, if it is one.
 pub(super) fn sign_out(console: &Console, asked: &Asked) -> Response {
-    if let Some(cookie) = browser::cookie(&asked.head.headers) {
+    if let Some(cookie) = browser::cookie(&asked.head.headers, console.sessions.cookie()) {
         console.sessions.end(cookie, Instant::now());
     }
     with_cookie("", Duration::ZERO, console)
 }
 
 fn with_cookie(secret: &str, lasts: Duration, console: &Console) -> Response {
-    let cookie = browser::set_cookie(secret, lasts.as_secs(), console.is_tls);
+    let name = console.sessions.cookie();
+    let cookie = browser::set_cookie(name, secret, lasts.as_secs(), console.is_tls);
     let mut answer = StatusCode::NO_CONTENT.into_response();
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -121,27 +129,26 @@ pub(super) async fn history(console: &Console, asked: &Asked) -> Result<Response
     let place = place(&console.shown).await?;
     let rows = {
         let history = console.shown.history();
-        let ids = series(&query, |names| history.catalog.find(names))?;
+        let ids = series(&query, COLUMNS_MAX, |names| history.catalog.find(names))?;
         let rows = history.rows(step, from.unwrap_or(0), to.unwrap_or(u64::MAX), ids);
         if !History::is_answered(rows.ids.len(), rows.slice.rows_count()) {
             return Err(Problem::TooMuch);
         }
         rows
     };
-    // The place goes along: it is given back when the rows are made, also when the client has gone.
-    let made = tokio::task::spawn_blocking(move || (numbers::rows(&rows), place)).await;
-    let (made, place) = made.map_err(|error| Problem::Bug(error.to_string()))?;
+    // The place is the thread's: a client that goes does not let another one's rows be made beside these.
+    let rows = made(&console.threads, move || {
+        held::bytes(numbers::rows(&rows), place)
+    })
+    .await?;
     let mut answer = text("application/json", String::new());
-    *answer.body_mut() = Body::from(held::bytes(made, place));
+    *answer.body_mut() = Body::from(rows);
     Ok(answer)
 }
 
 async fn place(shown: &Shown) -> Result<OwnedSemaphorePermit, Problem> {
     let turn = Arc::clone(&shown.answers).acquire_owned();
-    match timeout(TURN_MAX, turn).await {
-        Ok(Ok(place)) => Ok(place),
-        Ok(Err(_)) | Err(_) => Err(Problem::Busy),
-    }
+    in_turn(turn).await?.map_err(|_| Problem::Busy)
 }
 
 fn step(query: &Query) -> Result<Step, Problem> {
@@ -150,18 +157,22 @@ fn step(query: &Query) -> Result<Step, Problem> {
 }
 
 /// The series that are asked for.
-fn series(query: &Query, find: impl Fn(&[&str]) -> Vec<usize>) -> Result<Vec<usize>, Problem> {
+fn series(
+    query: &Query,
+    columns_max: usize,
+    find: impl Fn(&[&str]) -> Vec<usize>,
+) -> Result<Vec<usize>, Problem> {
     let names = query.text("names").unwrap_or_default();
     let names: Vec<&str> = names.split(',').filter(|it| !it.is_empty()).collect();
     if names.is_empty() {
         return Err(Problem::Query("names says which metrics".to_owned()));
     }
-    // Each is looked for among all series.
     if names.len() > NAMES_MAX {
-        return Err(Problem::TooMuch);
+        let why = format!("names says at most {NAMES_MAX} beginnings of names");
+        return Err(Problem::Query(why));
     }
     let ids = find(&names);
-    match ids.len() <= COLUMNS_MAX {
+    match ids.len() <= columns_max {
         true => Ok(ids),
         false => Err(Problem::TooMuch),
     }
@@ -178,23 +189,25 @@ pub(super) fn begin_stream(
     let last = asked.head.headers.get("last-event-id");
     let last = last.and_then(|it| it.to_str().ok().map(str::to_owned));
     let last = last.or_else(|| query.text("last"));
+    let place = Arc::clone(&console.shown.streams).try_acquire_owned();
+    let place = place.map_err(|_| Problem::Streams)?;
     let wanted = {
         let history = console.shown.history();
         stream::Asked {
             step,
-            ids: series(&query, |names| history.catalog.find(names))?,
+            // All of them, if it wants: a row is small, and of many columns few rows are replayed at a time.
+            ids: series(&query, SERIES_MAX, |names| history.catalog.find(names))?,
             epoch: history.epoch,
             revision: history.catalog.revision(),
             last: last.as_deref().and_then(Last::read),
             pace: Pace::default(),
         }
     };
-    let place = Arc::clone(&console.shown.streams).try_acquire_owned();
-    let place = place.map_err(|_| Problem::Streams)?;
     let (to, events) = mpsc::channel(EVENTS_MAX);
     let shown = Arc::clone(&console.shown);
     tokio::spawn(stream(
         shown,
+        console.threads.clone(),
         wanted,
         to,
         still_allowed(api, console, asked),
@@ -232,5 +245,22 @@ impl hyper::body::Body for Events {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let event = self.0.poll_recv(context);
         event.map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_so_many_that_comparing_them_holds_nobody_up() {
+        let asked = |count: usize, found: usize| {
+            let query = format!("names={}", vec!["a"; count].join(","));
+            series(&Query::of(Some(&query)), 7, |_| vec![0; found])
+        };
+        assert_eq!(asked(NAMES_MAX, 7).unwrap().len(), 7);
+        assert!(matches!(asked(NAMES_MAX + 1, 7), Err(Problem::Query(_))));
+        assert!(matches!(asked(1, 8), Err(Problem::TooMuch)));
+        assert!(matches!(asked(0, 0), Err(Problem::Query(_))));
     }
 }

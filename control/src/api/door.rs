@@ -97,7 +97,7 @@ async fn of_session(
     sessions: &Sessions,
     headers: &HeaderMap,
 ) -> Result<Actor, Problem> {
-    let cookie = browser::cookie(headers).ok_or(Problem::NoToken)?;
+    let cookie = browser::cookie(headers, sessions.cookie()).ok_or(Problem::NoToken)?;
     let token = sessions.token(cookie, Instant::now());
     let token = token.ok_or(Problem::NoToken)?;
     let read = file.tokens().await.map_err(Problem::Tokens)?;

@@ -1,17 +1,19 @@
-//! Answers to the console that come from files and from the data plane's documents. Files are read by threads that may wait, one
-//! answer at a time of each kind.
+//! Answers to the console that come from files and from the data plane's documents. Files are read by a thread that may wait, for one
+//! answer at a time: what was begun is read to its end, whether or not its client still waits.
 
 use super::problem::Problem;
 use super::query::Query;
+use super::turn::{in_turn, made};
 use super::{Api, Asked, json, text};
 use crate::console::lookup::{self, NotFound};
 use crate::console::wal_dir::WalDir;
-use crate::console::{Console, disk, overview, record};
+use crate::console::{Console, KeptMap, disk, overview, record};
 use axum::response::Response;
 use flk_contract::hash::bytes_of_hex32;
 use flk_dataplane::snapshot::Document;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedMutexGuard;
 
 /// How long a map of files is shown again.
 const MAP_LASTS: Duration = Duration::from_secs(3);
@@ -52,24 +54,28 @@ async fn document(api: &Api, console: &Console) -> Option<Arc<Document>> {
 
 /// Files of the log.
 pub(super) async fn disk(console: &Console) -> Result<Response, Problem> {
-    let mut kept = Arc::clone(&console.kept.map).lock_owned().await;
+    let mut kept = turn(console).await?;
     if let Some((made, map)) = &kept.text
         && made.elapsed() < MAP_LASTS
     {
         return Ok(text("application/json", map.to_string()));
     }
     let directory = WalDir::at(console.source.wal_dir());
-    let read = tokio::task::spawn_blocking(move || {
+    // The turn is the thread's: a client that goes neither lets another in nor loses what is known of files.
+    let read = move || -> Result<Arc<str>, Problem> {
         let map = disk::map(&directory, &mut kept.known).map_err(Problem::Unreadable)?;
         let map = serde_json::to_string(&map).map_err(|error| Problem::Bug(error.to_string()))?;
         let map: Arc<str> = Arc::from(map + "\n");
         kept.text = Some((Instant::now(), Arc::clone(&map)));
-        Ok::<_, Problem>(map)
-    });
-    let map = read
-        .await
-        .map_err(|error| Problem::Bug(error.to_string()))?;
-    Ok(text("application/json", map?.to_string()))
+        Ok(map)
+    };
+    let map = made(&console.threads, read).await??;
+    Ok(text("application/json", map.to_string()))
+}
+
+/// The turn to read files.
+async fn turn(console: &Console) -> Result<OwnedMutexGuard<KeptMap>, Problem> {
+    in_turn(Arc::clone(&console.kept.map).lock_owned()).await
 }
 
 /// The stored outcome of an id.
@@ -83,18 +89,15 @@ pub(super) async fn look_up(
     let query = Query::of(asked.head.uri.query());
     let tenant = query.text("tenant").unwrap_or_else(|| TENANT.to_owned());
     let directory = WalDir::at(console.source.wal_dir());
-    // A second look-up waits, and is not refused.
-    let one_at_a_time = Arc::clone(&console.kept.map).lock_owned().await;
+    let turn = turn(console).await?;
     let now_us = record::now_ms() * 1000;
     let of_tenant = tenant.clone();
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = made(&console.threads, move || {
         let looked = lookup::look_up(&directory, &of_tenant, pcs_id, now_us);
-        drop(one_at_a_time);
+        drop(turn);
         looked
-    });
-    let looked = looked
-        .await
-        .map_err(|error| Problem::Bug(error.to_string()))?;
+    })
+    .await?;
     let mut shown = looked.map_err(|why| match why {
         NotFound::Unknown => Problem::NoOutcome(None),
         NotFound::Expired(expired_ms) => Problem::NoOutcome(Some(expired_ms)),

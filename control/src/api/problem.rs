@@ -140,7 +140,7 @@ impl Problem {
             Problem::Streams => format!(
                 "At most {STREAMS_MAX} streams are open at a time: close a page of the console."
             ),
-            Problem::Busy => "Slow clients have not taken theirs yet: try again.".to_owned(),
+            Problem::Busy => "Answers to others are made or taken first: try again.".to_owned(),
             Problem::NotAnId => "Ask for the pcs_id as records have it.".to_owned(),
             Problem::NoOutcome(None) => {
                 "No outcome of that id is stored for this tenant.".to_owned()

@@ -1,6 +1,7 @@
-//! The stream of a connection: it tells what its client takes, and ends where the client takes nothing for too long. It knows
-//! nothing of what is sent.
+//! The stream of a connection: it tells what its client takes, and ends where the client takes nothing for too long, or has not
+//! taken all that there is for longer. It knows nothing of what is sent.
 
+use super::connections::Bounds;
 use super::silence::Silence;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -15,19 +16,22 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Watched {
     stream: TokioIo<TcpStream>,
     silence: Silence,
-    /// How long a client may take nothing while something is to be sent.
-    take_max: Duration,
+    bounds: Bounds,
     /// Ends a write that waits.
     waits: Option<Pin<Box<Sleep>>>,
+    /// Ends writes that do not come to the end of what there is: a client that takes a byte now and then holds memory that others
+    /// wait for.
+    is_behind: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, silence: Silence, take_max: Duration) -> Watched {
+    pub(super) fn new(stream: TcpStream, silence: Silence, bounds: Bounds) -> Watched {
         Watched {
             stream: TokioIo::new(stream),
             silence,
-            take_max,
+            bounds,
             waits: None,
+            is_behind: None,
         }
     }
 
@@ -45,13 +49,30 @@ impl Watched {
                 Poll::Ready(written)
             }
             Poll::Pending => {
-                let take_max = self.take_max;
-                let waits = self.waits.get_or_insert_with(|| Box::pin(sleep(take_max)));
-                let is_over = waits.as_mut().poll(context);
-                is_over.map(|()| Err(ErrorKind::TimedOut.into()))
+                let Bounds {
+                    take_max,
+                    behind_max,
+                    ..
+                } = self.bounds;
+                let is_over = is_over(&mut self.waits, take_max, context)
+                    || is_over(&mut self.is_behind, behind_max, context);
+                match is_over {
+                    true => Poll::Ready(Err(ErrorKind::TimedOut.into())),
+                    false => Poll::Pending,
+                }
             }
         }
     }
+}
+
+/// Whether a time is over that begins with the first question.
+fn is_over(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    lasts: Duration,
+    context: &mut Context<'_>,
+) -> bool {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep(lasts)));
+    timer.as_mut().poll(context).is_ready()
 }
 
 impl Read for Watched {
@@ -75,6 +96,8 @@ impl Write for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // All that there is has been written.
+        self.is_behind = None;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

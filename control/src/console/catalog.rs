@@ -160,6 +160,11 @@ impl Catalog {
         }
     }
 
+    /// Whether the numbers of a series are kept.
+    pub fn is_kept(&self, id: usize) -> bool {
+        self.series.get(id).is_some_and(|it| !it.is_left_out)
+    }
+
     /// Series whose numbers are not kept.
     pub fn left_out(&self) -> usize {
         self.left_out + self.without_place

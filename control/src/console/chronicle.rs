@@ -6,6 +6,7 @@ use super::journal::{Event, Journal, What};
 use super::record::now_ms;
 use super::shown::Shown;
 use super::source::Source;
+use super::threads::Threads;
 use super::wal_dir::WalDir;
 use crate::audit::Line;
 use flk_dataplane::wal::files::MANIFEST;
@@ -26,6 +27,7 @@ const AUDIT_BYTES_MAX: u64 = 128 << 10;
 pub struct Chronicle {
     journal: Arc<Journal>,
     source: Source,
+    threads: Threads,
     files: Files,
     is_away: Option<bool>,
     /// When the data plane that was seen last began, in microseconds since 1970.
@@ -44,11 +46,17 @@ struct Files {
 
 impl Chronicle {
     /// One that has seen nothing.
-    pub fn of(journal: Arc<Journal>, source: Source, audit: PathBuf) -> Chronicle {
+    pub fn of(
+        journal: Arc<Journal>,
+        source: Source,
+        threads: Threads,
+        audit: PathBuf,
+    ) -> Chronicle {
         let directory = WalDir::at(source.wal_dir());
         Chronicle {
             journal,
             source,
+            threads,
             files: Files {
                 directory,
                 audit,
@@ -118,7 +126,8 @@ impl Chronicle {
     async fn look(mut self) -> Chronicle {
         let journal = Arc::clone(&self.journal);
         let mut files = self.files;
-        let looked = tokio::task::spawn_blocking(move || {
+        let thread = self.threads.place().await;
+        let looked = thread.run(move || {
             files.read_audit(&journal);
             files.compare_manifests(&journal);
             files
@@ -138,8 +147,13 @@ impl Files {
             return;
         };
         let length = file.metadata().map_or(0, |it| it.len());
-        let upto = self.read_upto.filter(|&it| it <= length);
-        let from = upto.unwrap_or(length.saturating_sub(AUDIT_BYTES_MAX));
+        if self.read_upto.is_some_and(|it| it > length) {
+            // A line whose sync failed was cut off. The lines before it were noted.
+            self.read_upto = Some(length);
+        }
+        let from = self
+            .read_upto
+            .unwrap_or(length.saturating_sub(AUDIT_BYTES_MAX));
         let mut text = Vec::new();
         let read = file
             .seek(SeekFrom::Start(from))
@@ -273,6 +287,11 @@ mod tests {
         let found = read(&format!("{first}\n{second}\n{third}\n"));
         assert_eq!(found[0].1, "Snapshot 3 was refused: no key");
         assert_eq!(found.len(), 3);
+        // The third is cut off: its sync failed. What comes in its place is one event more.
+        assert_eq!(read(&format!("{first}\n{second}\n")).len(), 3);
+        let found = read(&format!("{first}\n{second}\n{}\n", line(3, "publish")));
+        assert_eq!(found[0].1, "Snapshot 3 was published");
+        assert_eq!(found.len(), 4);
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub const COLUMNS_MAX: usize = 512;
 /// Rows that one answer may have at so many columns; more where there are fewer.
 pub const ROWS_MAX: u64 = 3600;
 
+/// It has a series for each snapshot, so each publishing would take a place for ever.
+const BY_SNAPSHOT: &str = "flk_control_snapshot_suspect";
+
 /// A distance of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -103,7 +106,8 @@ impl History {
         let number = self.seconds.next();
         let mut row = std::mem::take(&mut self.row);
         row.fill(MISSING);
-        self.catalog.place(samples, number, &mut row);
+        let kept = samples.filter(|it| it.name() != BY_SNAPSHOT);
+        self.catalog.place(kept, number, &mut row);
         let mut heavy = self.seconds.push(&row);
         if number.is_multiple_of(Step::TenSeconds.seconds()) {
             heavy = self.tens.push(&row).or(heavy);
@@ -146,7 +150,11 @@ impl History {
     /// The newest numbers of these series.
     pub fn newest(&self, step: Step, ids: &[usize]) -> Vec<f64> {
         let row = self.ring(step).last();
-        let number = |&id: &usize| row.get(id).copied().unwrap_or(MISSING);
+        let number = |&id: &usize| match self.catalog.is_kept(id) {
+            true => row.get(id).copied().unwrap_or(MISSING),
+            // What stands there is no number of it.
+            false => MISSING,
+        };
         ids.iter().map(number).collect()
     }
 
@@ -155,7 +163,10 @@ impl History {
         let slice = self.ring(step).slice(from, end);
         let since = |&id: &usize| {
             let since = self.catalog.series(id).map_or(0, |it| it.since);
-            (id, since.div_ceil(step.seconds()))
+            match self.catalog.is_kept(id) {
+                true => (id, since.div_ceil(step.seconds())),
+                false => (id, u64::MAX),
+            }
         };
         Rows {
             epoch: self.epoch,
@@ -194,6 +205,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::super::page::samples;
+    use super::super::ring::TooHeavy;
     use super::*;
 
     fn begun() -> History {
@@ -243,6 +255,44 @@ mod tests {
             .map(|it| format!("{it}"))
             .collect::<Vec<_>>();
         assert_eq!(shown, ["5", "NaN", "NaN", "1", "NaN", "NaN", "NaN", "8"]);
+    }
+
+    #[test]
+    fn snapshots_take_no_places_of_series() {
+        let mut history = begun();
+        for number in 0..10 {
+            pushed(
+                &mut history,
+                &format!("{BY_SNAPSHOT}{{number=\"{number}\"}} 1\na 5\n"),
+            );
+        }
+        assert_eq!(
+            (history.catalog.shown().len(), history.catalog.left_out()),
+            (1, 0)
+        );
+        assert!(
+            crate::metrics::METRICS
+                .iter()
+                .any(|it| it.name == BY_SNAPSHOT)
+        );
+    }
+
+    #[test]
+    fn a_series_that_is_left_out_while_it_is_looked_at_has_no_numbers() {
+        let mut history = begun();
+        let page = "a 5\nk{key=\"1\"} 6\n";
+        pushed(&mut history, page);
+        history.catalog.lighten(&TooHeavy {
+            weights: vec![1, 1],
+            share_bytes: 0,
+        });
+        pushed(&mut history, page);
+        assert_eq!(history.catalog.find(&["k"]), [0; 0]);
+        let newest = history.newest(Step::Second, &[0, 1]);
+        assert!(newest[0] == 5.0 && newest[1].is_nan(), "{newest:?}");
+        let (_, columns) = columns(&history, Step::Second, &[0, 1]);
+        assert_eq!(columns[0], [5.0, 5.0]);
+        assert!(columns[1].iter().all(|it| it.is_nan()), "{columns:?}");
     }
 
     /// The promise of memory, at the worst: more series than have numbers, each with another number in each row. Both rings are

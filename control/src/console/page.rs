@@ -28,6 +28,11 @@ pub struct Sample<'p> {
 }
 
 impl<'p> Sample<'p> {
+    /// The name without the labels.
+    pub fn name(&self) -> &'p str {
+        self.key.split_once('{').map_or(self.key, |(name, _)| name)
+    }
+
     /// The name, and the labels in their order with escapes taken out.
     pub fn split(&self) -> (&'p str, Vec<(String, String)>) {
         let (name, labels) = self.key.split_once('{').unwrap_or((self.key, ""));

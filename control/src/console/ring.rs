@@ -273,6 +273,9 @@ mod tests {
         assert_eq!(ring.slice(108, 500).columns(&[(0, 0)]), [[8.0, 9.0]]);
         assert_eq!(ring.slice(110, 500).rows_count(), 0);
         assert_eq!(ring.slice(105, 105).rows_count(), 0);
+        let behind_all = ring.slice(u64::MAX, u64::MAX);
+        assert_eq!((behind_all.from, behind_all.end), (110, 110));
+        assert_eq!(behind_all.columns(&[(0, 0)]), [[0.0; 0]]);
     }
 
     proptest! {

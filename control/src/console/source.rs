@@ -2,6 +2,7 @@
 //! data plane no turn and no system call. One that hands out no page that this build reads is asked for `/metrics`. It keeps no
 //! number.
 
+use super::threads::Threads;
 use crate::scrape::Scraper;
 use flk_dataplane::driver::line_socket::socket_path;
 use flk_dataplane::driver::statistics::Reader;
@@ -36,15 +37,17 @@ enum Found {
 pub struct Source {
     wal_dir: PathBuf,
     scraper: Scraper,
+    threads: Threads,
     found: Arc<Mutex<Found>>,
 }
 
 impl Source {
-    /// That of this directory; `/metrics` is where the scraper says.
-    pub fn of(wal_dir: PathBuf, scraper: Scraper) -> Source {
+    /// That of this directory; `/metrics` is where the scraper says. It is asked by one of these threads.
+    pub fn of(wal_dir: PathBuf, scraper: Scraper, threads: Threads) -> Source {
         Source {
             wal_dir,
             scraper,
+            threads,
             found: Arc::new(Mutex::new(Found::Away("it was not asked yet".to_owned()))),
         }
     }
@@ -107,7 +110,12 @@ impl Source {
     /// Asks once.
     pub async fn look(&self) {
         let directory = self.wal_dir.clone();
-        let asked = tokio::task::spawn_blocking(move || ask(&directory)).await;
+        let asked = self
+            .threads
+            .place()
+            .await
+            .run(move || ask(&directory))
+            .await;
         let Ok(asked) = asked else { return };
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         *found = follow(&found, asked);

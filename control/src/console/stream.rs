@@ -2,8 +2,9 @@
 //! nothing is queued for it: it goes on behind a gap with the rows that are still kept, none twice. A client that takes nothing
 //! for some seconds is cut off, and may come again with the number of its last row.
 
-use super::history::{Epoch, ROWS_MAX, Step};
+use super::history::{COLUMNS_MAX, Epoch, ROWS_MAX, Step};
 use super::shown::{Shown, Tick};
+use super::threads::Threads;
 use super::{held, numbers};
 use axum::body::Bytes;
 use std::fmt::Write;
@@ -82,6 +83,7 @@ pub type StillAllowed = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send
 /// One stream.
 struct Stream {
     shown: Arc<Shown>,
+    threads: Threads,
     asked: Asked,
     to: mpsc::Sender<Bytes>,
     /// The number of the next row to send.
@@ -97,6 +99,7 @@ struct CutOff;
 /// Sends events until the client goes, or may not go on. The place is free again then.
 pub async fn stream(
     shown: Arc<Shown>,
+    threads: Threads,
     asked: Asked,
     to: mpsc::Sender<Bytes>,
     allowed: StillAllowed,
@@ -104,6 +107,7 @@ pub async fn stream(
 ) {
     let stream = Stream {
         shown,
+        threads,
         asked,
         to,
         next: 0,
@@ -193,7 +197,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends what was not sent yet: the newest row as such, more of them together.
+    /// Sends what was not sent yet: the newest row as such, more of them together, in as many events as they need.
     async fn rows(&mut self, tick: &Tick) -> Result<(), CutOff> {
         let step = self.asked.step;
         let Some(newest) = tick.newest(step).filter(|&it| it >= self.next) else {
@@ -203,15 +207,21 @@ impl Stream {
             true => self.newest_row(newest),
             false => None,
         };
-        let event = match one {
-            Some(text) => Some(Bytes::from(text)),
-            None => self.replay(newest).await?,
-        };
-        self.next = newest + 1;
-        match event {
-            None => Ok(()),
-            Some(event) => self.send(event).await,
+        if let Some(text) = one {
+            self.next = newest + 1;
+            return self.send(text).await;
         }
+        self.next = self.next.max(newest.saturating_sub(ROWS_MAX - 1));
+        let rows_max = replayed_max(self.asked.ids.len());
+        while self.next <= newest {
+            let last = newest.min(self.next + rows_max - 1);
+            let event = self.replay(last).await?;
+            self.next = last + 1;
+            if let Some(event) = event {
+                self.send(event).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The newest row; none: a newer one came meanwhile.
@@ -231,12 +241,12 @@ impl Stream {
         Some(format!("id: {epoch}:{row}\n{}", event("sample", &data)))
     }
 
-    /// The rows up to this one, as many as are kept. Numbers are read by another thread, a few answers at a time.
+    /// The rows up to this one that are kept. Numbers are read by another thread, a few answers at a time.
     async fn replay(&self, newest: u64) -> Result<Option<Bytes>, CutOff> {
         let Asked {
             step, ids, epoch, ..
         } = &self.asked;
-        let from = self.next.max(newest.saturating_sub(ROWS_MAX - 1));
+        let from = self.next;
         let turn = Arc::clone(&self.shown.answers).acquire_owned();
         let place = timeout(self.asked.pace.take_max, turn)
             .await
@@ -253,10 +263,15 @@ impl Stream {
             return Ok(None);
         }
         let (epoch, last) = (*epoch, rows.slice.end - 1);
-        let made = tokio::task::spawn_blocking(move || numbers::rows(&rows)).await;
-        let data = made.map_err(|_| CutOff)?;
-        let text = format!("id: {epoch}:{last}\n{}", event("replay", &data));
-        Ok(Some(held::bytes(text, place)))
+        let thread = timeout(self.asked.pace.take_max, self.threads.place());
+        let thread = thread.await.map_err(|_| CutOff)?;
+        // The place is the thread's: a client that goes does not let another one's rows be made beside these.
+        let made = thread.run(move || {
+            let data = numbers::rows(&rows);
+            let text = format!("id: {epoch}:{last}\n{}", event("replay", &data));
+            held::bytes(text, place)
+        });
+        made.await.map(Some).map_err(|_| CutOff)
     }
 
     async fn send(&self, event: impl Into<Bytes>) -> Result<(), CutOff> {
@@ -270,6 +285,12 @@ impl Stream {
             }
         }
     }
+}
+
+/// Rows of so many columns that one event may replay: never more numbers than an answer may have.
+fn replayed_max(columns: usize) -> u64 {
+    let numbers_max = COLUMNS_MAX as u64 * ROWS_MAX;
+    (numbers_max / columns.max(1) as u64).clamp(1, ROWS_MAX)
 }
 
 fn alive(every: Duration) -> Interval {

@@ -248,6 +248,20 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_no_table_has_is_that_of_all_others() {
+        let stats = Stats::new(1);
+        let page = &stats.shards[0].tenants;
+        let key = page.key_row(page.tenant_row(0, "acme"), "only");
+        page.key(key).verified.add(7);
+        for place in [TENANT_ROWS as u64 + 1, u64::MAX] {
+            page.keys[usize::from(key.number())].tenant.set(place);
+            let text = rendered(&stats);
+            let sample = "flk_key_verified_total{tenant=\"other\",key=\"only\"} 7\n";
+            assert!(text.contains(sample), "{text}");
+        }
+    }
+
+    #[test]
     fn times_are_those_of_keys_in_force() {
         let stats = Stats::new(2);
         let show = |keys: &[(&str, u64, u64)]| {

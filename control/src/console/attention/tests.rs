@@ -186,6 +186,17 @@ fn growth_is_counted_over_the_time_that_the_rule_says_and_over_a_restart() {
 }
 
 #[test]
+fn growth_before_a_gateway_went_is_over_when_its_time_is_over() {
+    let mut told = Told::new();
+    let errors = |value: u64| format!("flk_wal_errors {value}\n");
+    told.seconds(30, |_| errors(7));
+    assert_eq!(names(&told.seconds(10, |_| errors(8))), ["FLKWALErrors"]);
+    let away = |_| String::new();
+    assert_eq!(names(&told.seconds(590, away)), ["FLKWALErrors"]);
+    assert_eq!(told.seconds(20, away), []);
+}
+
+#[test]
 fn shares_rates_and_quantiles_are_those_of_prometheus() {
     let mut told = Told::new();
     // 100 records a second: 3 are escalated, 10 have no valid signature, and one in ten takes a second.

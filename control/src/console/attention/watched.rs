@@ -36,8 +36,9 @@ struct Series {
     labels: Labels,
     /// None: it is not there now.
     value: Option<f64>,
-    /// The last number that was there.
+    /// The last number that was there, and when.
     last: f64,
+    last_ms: u64,
     grown: f64,
     changes: f64,
     marks: VecDeque<Mark>,
@@ -50,8 +51,8 @@ pub(super) struct Watched {
     /// Metrics that rules name, with the longest time that they are looked at over.
     windows: BTreeMap<String, u64>,
     series: Vec<Series>,
-    /// By the key of a page; none: no rule asks for it.
-    places: HashMap<Box<str>, Option<usize>>,
+    /// By the key of a page. Keys that no rule asks for are not kept: there may be others in each page.
+    places: HashMap<Box<str>, usize>,
     by_name: HashMap<String, Vec<usize>>,
     now_ms: u64,
 }
@@ -91,31 +92,27 @@ impl Watched {
 
     fn place(&mut self, sample: &Sample<'_>) -> Option<usize> {
         if let Some(known) = self.places.get(sample.key) {
-            return *known;
+            return Some(*known);
         }
-        if self.places.len() >= 2 * SERIES_MAX {
+        let window_ms = *self.windows.get(sample.name())?;
+        let at = self.series.len();
+        if at >= SERIES_MAX {
             return None;
         }
         let (name, labels) = sample.split();
-        let window_ms = self.windows.get(name).copied();
-        let place = window_ms
-            .filter(|_| self.series.len() < SERIES_MAX)
-            .map(|window_ms| {
-                self.series.push(Series {
-                    labels: labels.into_iter().collect(),
-                    value: None,
-                    last: sample.value,
-                    grown: 0.0,
-                    changes: 0.0,
-                    marks: VecDeque::new(),
-                    window_ms,
-                });
-                let at = self.series.len() - 1;
-                self.by_name.entry(name.to_owned()).or_default().push(at);
-                at
-            });
-        self.places.insert(sample.key.into(), place);
-        place
+        self.series.push(Series {
+            labels: labels.into_iter().collect(),
+            value: None,
+            last: sample.value,
+            last_ms: self.now_ms,
+            grown: 0.0,
+            changes: 0.0,
+            marks: VecDeque::new(),
+            window_ms,
+        });
+        self.by_name.entry(name.to_owned()).or_default().push(at);
+        self.places.insert(sample.key.into(), at);
+        Some(at)
     }
 
     fn found<'s>(&'s self, selector: &'s Selector) -> impl Iterator<Item = &'s Series> {
@@ -142,7 +139,7 @@ impl Series {
             value - self.last
         };
         self.changes += f64::from(value != self.last);
-        (self.last, self.value) = (value, Some(value));
+        (self.last, self.last_ms, self.value) = (value, now_ms, Some(value));
         if self.window_ms == 0 {
             return;
         }
@@ -163,6 +160,10 @@ impl Series {
 
     /// How far it has grown over a time, and how long that was.
     fn since(&self, now_ms: u64, window_ms: u64) -> Option<(Mark, u64)> {
+        // One that was not there in all that time has not grown in it.
+        if self.last_ms + window_ms <= now_ms {
+            return None;
+        }
         let is_before = |mark: &&Mark| mark.at_ms + window_ms <= now_ms;
         let first = self
             .marks
@@ -199,5 +200,29 @@ impl Known for Watched {
             Some((it.labels.clone(), number))
         });
         grown.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::page::samples;
+
+    #[test]
+    fn keys_that_no_rule_asks_for_are_not_kept_and_take_no_place_of_another() {
+        let windows = BTreeMap::from([("wanted".to_owned(), 0)]);
+        let mut watched = Watched::of(windows);
+        for number in 0..3 * SERIES_MAX {
+            watched.take(
+                number as u64,
+                samples(&format!("other{{number=\"{number}\"}} 1\n")),
+            );
+        }
+        assert!(watched.places.is_empty());
+        watched.take(9, samples("wanted{shard=\"1\"} 7\n"));
+        assert_eq!(
+            (watched.places.len(), watched.series[0].value),
+            (1, Some(7.0))
+        );
     }
 }

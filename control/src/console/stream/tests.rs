@@ -50,7 +50,8 @@ impl World {
     fn begin(&self, asked: Asked, allowed: StillAllowed) -> Client {
         let place = Arc::clone(&self.shown.streams).try_acquire_owned().unwrap();
         let (to, events) = mpsc::channel(EVENTS_MAX);
-        tokio::spawn(stream(Arc::clone(&self.shown), asked, to, allowed, place));
+        let (shown, threads) = (Arc::clone(&self.shown), Threads::default());
+        tokio::spawn(stream(shown, threads, asked, to, allowed, place));
         Client {
             events,
             text: String::new(),
@@ -162,10 +163,39 @@ async fn a_client_that_comes_again_gets_what_it_missed_and_nothing_twice() {
     world.take("a 11\n");
     assert_eq!(client.expect("sample").await.1["seq"], 11);
     // One that claims rows that are to come has none of them.
-    let mut client = world.stream(world.last(500));
-    client.greeted().await;
-    world.take("a 12\n");
-    assert_eq!(client.expect("sample").await.1["seq"], 12);
+    for (row, claimed) in [(12, 500), (13, u64::MAX)] {
+        let mut client = world.stream(world.last(claimed));
+        client.greeted().await;
+        world.take(&format!("a {row}\n"));
+        assert_eq!(client.expect("sample").await.1["seq"], row);
+    }
+}
+
+#[tokio::test]
+async fn rows_of_more_columns_than_an_answer_has_are_replayed_in_parts() {
+    let world = World::new();
+    let page = |row: usize| -> String {
+        let series = 0..2 * COLUMNS_MAX;
+        series.map(|at| format!("a{at} {}\n", row + at)).collect()
+    };
+    let parts = [ROWS_MAX / 2, 200];
+    (0..=200 + ROWS_MAX as usize / 2).for_each(|row| world.take(&page(row)));
+    let mut client = world.stream(world.last(0));
+    assert_eq!(
+        client.greeted().await["series"].as_array().unwrap().len(),
+        2 * COLUMNS_MAX
+    );
+    let mut next = 1;
+    for rows in parts {
+        let (id, replay) = client.expect("replay").await;
+        assert_eq!(replay["first"], next);
+        let column = replay["columns"][7].as_array().unwrap();
+        assert_eq!((column.len() as u64, &column[0]), (rows, &json!(next + 7)));
+        next += rows;
+        assert!(id.unwrap().ends_with(&format!(":{}", next - 1)));
+    }
+    world.take(&page(0));
+    assert_eq!(client.expect("sample").await.1["seq"], next);
 }
 
 #[tokio::test]

@@ -36,14 +36,10 @@ fn shown(name: &Text<8>) -> String {
 
 /// Names of the tenant and of what belongs to it.
 fn labels(pages: &TenantPages, tenant: &Cell, name: &Text<8>) -> [String; 2] {
-    let of = match name.is_set() {
-        // The page may be another process's, which may have written anything.
-        true => match pages.tenants.get(tenant.get() as usize) {
-            Some(row) => shown(&row.name),
-            None => OTHER.to_owned(),
-        },
-        false => OTHER.to_owned(),
-    };
+    // Another process may read the page while it is damaged: a place that is none is no reason to stop.
+    let place = usize::try_from(tenant.get()).ok().filter(|_| name.is_set());
+    let row = place.and_then(|it| pages.tenants.get(it));
+    let of = row.map_or_else(|| OTHER.to_owned(), |it| shown(&it.name));
     [of, shown(name)]
 }
 
