@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { parse, START, stepOf, write } from '../src/data/address';
 import { clock, full } from '../src/data/clock';
 import { growthSinceFall, lastOf, quantileOf, Reading, unwrapped } from '../src/data/derive';
-import { groupsOf } from '../src/data/feed';
+import { Refused } from '../src/data/api';
+import { groupsOf, linkAfter } from '../src/data/feed';
 import { Cutter } from '../src/data/sse';
 import { Timeline } from '../src/data/timeline';
 import { brief, text } from '../src/data/units';
@@ -104,6 +105,16 @@ test('questions stay within what control answers, whole names by their sign', ()
   const many = (name: string, count: number): Series[] => Array.from({ length: count }, (_, id) => ({ id, name, labels: { id: String(id) }, kind: 'gauge' }));
   const series = [...many('a', 400), ...many('a_by_tenant', 100), ...many('b', 300), ...many('too_many', 600)];
   assert.deepEqual(groupsOf(['a$', 'b', 'a_by', 'too_many', 'unknown'], series), [['a$'], ['b', 'a_by']]);
+});
+
+test('a token is asked for where one helps, and every other refusal is said with its words', () => {
+  const lost = { state: 'lost', why: 'x', since_ms: 3 } as const;
+  assert.deepEqual(linkAfter(new Refused(401, 'token_required', 'No token.'), lost, 7), { state: 'sign_in' });
+  for (const status of [0, 400, 403, 404, 503]) {
+    const refused = new Refused(status, 'a_code', 'The words.');
+    assert.deepEqual(linkAfter(refused, { state: 'live' }, 7), { state: 'lost', why: 'The words.', since_ms: 7 });
+    assert.deepEqual(linkAfter(refused, lost, 7), { state: 'lost', why: 'The words.', since_ms: 3 });
+  }
 });
 
 test('events are cut out of a stream however it comes in pieces', () => {

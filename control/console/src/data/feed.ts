@@ -196,9 +196,8 @@ export class Feed {
   private failed(error: unknown): void {
     this.close();
     const refused = error instanceof Refused ? error : new Refused(0, 'fault', String(error));
-    if (refused.status === 401 || refused.status === 403) return this.become({ state: 'sign_in' });
-    const since_ms = this.link.state === 'lost' ? this.link.since_ms : Date.now();
-    this.become({ state: 'lost', why: refused.message, since_ms });
+    this.become(linkAfter(refused, this.link, Date.now()));
+    if (this.link.state === 'sign_in') return;
     const wait_ms = RETRY_MS[Math.min(this.attempt, RETRY_MS.length - 1)] * (0.75 + Math.random() / 2);
     this.attempt += 1;
     window.clearTimeout(this.timer);
@@ -236,6 +235,13 @@ export class Feed {
 
 function whyOf(data: string): string {
   return (JSON.parse(data) as { why?: string }).why ?? 'The gateway does not answer.';
+}
+
+// A token helps against 401 alone. Whatever else is refused is said, and asked again later: a page that signs in without being asked
+// for a token would ask without a pause.
+export function linkAfter(refused: Refused, before: Link, now_ms: number): Link {
+  if (refused.status === 401) return { state: 'sign_in' };
+  return { state: 'lost', why: refused.message, since_ms: before.state === 'lost' ? before.since_ms : now_ms };
 }
 
 function unnamed(id: number): Series {
