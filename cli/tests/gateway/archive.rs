@@ -293,6 +293,7 @@ fn a_run_after_kill_9_claims_only_what_it_has_and_one_after_the_next_start_has_a
     let says = ran.stderr.contains("nothing says yet") && ran.stderr.contains("start one");
     assert_eq!(says, !is_there, "{}", ran.stderr);
     let gateway = Gateway::start(dir);
+    gateway.wait_until_ready();
     archive(dir);
     done(dir, &find);
     verified(dir);

@@ -161,7 +161,7 @@ fn a_forged_record_is_among_the_refusals_without_its_payload() {
     let built = run(flk(dir).args(["pcs", "build"]), b"0,0.1,0.2,0.3\n");
     let signed = run(flk(dir).args(["pcs", "sign"]), built.stdout.as_bytes());
     let mut forged: Value = serde_json::from_str(&signed.stdout).unwrap();
-    forged["seed"] = json!(424_242_424_242_i64);
+    forged["epoch"] = json!(424_242_424_242_i64);
     gateway.submit(dir, forged.to_string().as_bytes());
     gateway.submit(dir, b"{}");
     let refusals = || shown(&admin, "refusals");

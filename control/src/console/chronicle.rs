@@ -168,9 +168,7 @@ impl Files {
             .map_or(0, |at| at + 1);
         self.read_upto = Some(from + whole as u64);
         let lines = text[..whole].split(|&it| it == b'\n');
-        lines
-            .filter_map(|line| event(line))
-            .for_each(|it| journal.note(it));
+        lines.filter_map(event).for_each(|it| journal.note(it));
     }
 
     /// Notes what became of the files of the log.

@@ -86,7 +86,7 @@ fn every_setting_can_stand_in_the_file() {
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
          [process]\nprofile = \"laptop\"\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\nregion = \"eu-west\"\nage_identity_file = '{identity}'\n\
-         [admin]\nlisten = \"[::1]:8082\"\ntokens_file = \"/srv/tokens\"\n[control]\ndir = \"/srv/control\"\n\
+         [admin]\nlisten = \"[::1]:8082\"\ntokens_file = \"/srv/tokens\"\nconsole = \"tls\"\n[control]\ndir = \"/srv/control\"\n\
          [log]\nformat = \"json\"\n[traces]\nsample = 0.25\nper_second_max = 7\notlp_endpoint = \"http://127.0.0.1:4317\"\notlp_traces_endpoint = \"http://127.0.0.1:4318/traces\"\notlp_headers_file = '{headers}'\nservice_name = \"edge\"\n\
          [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",
         tenants = written.text("tenants"),
@@ -108,6 +108,7 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.snapshot, Begin::Environment);
     assert_eq!(config.log_format, crate::logs::Format::Json);
     assert_eq!(config.control.admin_listen.to_string(), "[::1]:8082");
+    assert_eq!(config.control.console, control::ConsoleAccess::Tls);
     assert_eq!(config.control.directory, Path::new("/srv/control"));
     assert_eq!((config.traces.sample, config.traces.per_s_max), (0.25, 7));
     let otlp = config.control.otlp.as_ref().unwrap();

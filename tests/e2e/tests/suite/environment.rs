@@ -33,7 +33,7 @@ on_every_host!(
 const TOO_LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 106] = [
+const WRONG: [(&str, &str); 107] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -135,6 +135,7 @@ const WRONG: [(&str, &str); 106] = [
     ("OTEL_SERVICE_NAME", TOO_LONG),
     ("ADMIN_LISTEN", "127.0.0.1"),
     ("ADMIN_LISTEN", "localhost:8081"),
+    ("ADMIN_CONSOLE", "on"),
     ("FLK_LOOK_UPS", "yes"),
     ("PROXY_PROTOCOL", "on"),
     ("PROXY_PROTOCOL", "v2"),
