@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, Id, JoinSet};
@@ -192,6 +192,7 @@ mod tests {
     use crate::api::silence::of_client;
     use axum::routing::{get, post};
     use std::net::SocketAddr;
+    use std::time::Instant;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::timeout;
 
@@ -478,6 +479,7 @@ mod tests {
             connections_max: 2,
             head_max: LONG,
             take_max: Duration::from_secs(2),
+            behind_max: LONG,
         };
         let (address, _) = server(bounds).await;
         let (mut stuck, mut slow) = (connect(address).await, connect(address).await);
