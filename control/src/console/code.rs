@@ -32,7 +32,7 @@ pub(super) fn write(before: &mut Vec<f64>, now: &[f64], out: &mut Vec<u8>, weigh
     write_number(0, out);
 }
 
-/// Reads a row back over the one before; the rest of the bytes. `None`: these are no rows that [`write`] wrote.
+/// Reads a row back over the one before; the rest of the bytes. `None`: these are no rows that [`write()`] wrote.
 pub(super) fn read<'b>(row: &mut Vec<f64>, mut bytes: &'b [u8]) -> Option<&'b [u8]> {
     let mut next = 0_usize;
     loop {
