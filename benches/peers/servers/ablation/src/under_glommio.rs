@@ -1,7 +1,7 @@
 //! A shard under glommio: one task accepts, one serves each connection, one writes the log. Sockets are those of glommio, which
 //! tries a system call first and asks its ring for readiness; the log is a direct file, written from glommio's own buffers.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -41,10 +41,8 @@ impl Executor for Glommio {
     type Task = Task<()>;
     type File = DmaFile;
 
-    fn sleep(span: Duration) -> impl Future<Output = ()> + 'static {
-        async move {
-            Timer::new(span).await;
-        }
+    async fn sleep(span: Duration) {
+        Timer::new(span).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The gateway under each driver and executor, from outside: right answers, durable before the answer, a start on what a killed one left. Where
 //! the host refuses io_uring it is skipped, aloud.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
