@@ -1,6 +1,7 @@
 //! The admin API: routes, who may use each, and answers. Every request passes one function that checks token and role before
 //! anything else happens. It changes nothing itself: it gives orders to the controller.
 
+pub mod bounds;
 pub mod connections;
 mod silence;
 mod watched;

@@ -1,6 +1,7 @@
 //! From options to a running control process: the order of its start and of its end. It decides nothing while it runs.
 
-use crate::api::connections::{self, Bounds};
+use crate::api::bounds::Bounds;
+use crate::api::connections;
 use crate::api::{Access, Api, router};
 use crate::audit::{self, Audit, AuditError};
 use crate::console::chronicle::Chronicle;

@@ -4,6 +4,7 @@
 //! asked, and never ends a connection whose request is being answered, unless that waits for the rest of the request; one whose
 //! client takes nothing of its answer, or takes it for too long, is ended.
 
+use super::bounds::Bounds;
 use super::silence::Silence;
 use super::watched::Watched;
 use axum::Router;
@@ -27,30 +28,6 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Between two attempts to accept where the system refuses it, for want of descriptors or memory.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
-
-/// How much connections may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Connections at a time.
-    pub connections_max: usize,
-    /// How long the head of a request may take, from the beginning of the connection or from the answer before.
-    pub head_max: Duration,
-    /// How long a client may take nothing of an answer that there is.
-    pub take_max: Duration,
-    /// How long a client may be behind with what there is for it.
-    pub behind_max: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds {
-            connections_max: 64,
-            head_max: Duration::from_secs(30),
-            take_max: Duration::from_secs(30),
-            behind_max: Duration::from_secs(60),
-        }
-    }
-}
 
 /// Answers requests by this router for ever.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {

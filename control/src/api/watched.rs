@@ -1,7 +1,7 @@
 //! The stream of a connection: it tells what its client takes, and ends where the client takes nothing for too long, or has not
 //! taken all that there is for longer. It knows nothing of what is sent.
 
-use super::connections::Bounds;
+use super::bounds::Bounds;
 use super::silence::Silence;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;

@@ -76,6 +76,12 @@ fn check_sizes_and_times(config: &Config) {
     assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
 }
 
+fn check_control(control: &control::ControlSettings) {
+    assert_eq!(control.admin_listen.to_string(), "[::1]:8082");
+    assert_eq!(control.console, control::ConsoleAccess::Tls);
+    assert_eq!(control.directory, Path::new("/srv/control"));
+}
+
 #[test]
 fn every_setting_can_stand_in_the_file() {
     let written = Written::new("");
@@ -107,9 +113,7 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.document.limits.rate, 1000);
     assert_eq!(config.snapshot, Begin::Environment);
     assert_eq!(config.log_format, crate::logs::Format::Json);
-    assert_eq!(config.control.admin_listen.to_string(), "[::1]:8082");
-    assert_eq!(config.control.console, control::ConsoleAccess::Tls);
-    assert_eq!(config.control.directory, Path::new("/srv/control"));
+    check_control(&config.control);
     assert_eq!((config.traces.sample, config.traces.per_s_max), (0.25, 7));
     let otlp = config.control.otlp.as_ref().unwrap();
     assert_eq!(
