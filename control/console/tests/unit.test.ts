@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parse, START, stepOf, write } from '../src/data/address';
+import { lengthOf, parse, START, stepOf, write } from '../src/data/address';
 import { clock, full } from '../src/data/clock';
 import { growthSinceFall, lastOf, quantileOf, Reading, unwrapped } from '../src/data/derive';
 import { Refused } from '../src/data/api';
@@ -196,4 +196,22 @@ test('a key can go only beside another one that is used', () => {
   assert.match(verdictOf(successor, [key({}), successor])[1], /in use/);
   assert.match(verdictOf(key({ used_s: 2, ends_s: 3600 }), [key({})])[1], /no other key is used/);
   assert.match(verdictOf(key({ used_s: 2, age_s: 100 * 86_400 }), [])[1], /rotate/);
+});
+
+test('what follows after a clock was set back is shown, and what stood at its times before goes', () => {
+  const timeline = new Timeline(1, 100);
+  const columns = timeline.bind([COUNTER]);
+  timeline.appendAll([{ history: history(0, 100_000, [[1, 2, 3]]), columns }]);
+  const next = { ...history(0, 50_000, [[7, 8]]), epoch: 'f' };
+  timeline.appendAll([{ history: next, columns }]);
+  timeline.append(52_000, columns, [9]);
+  assert.equal(columns[0].values[timeline.length - 1], 9);
+  const times = list(timeline.times.subarray(0, timeline.length));
+  assert.deepEqual(times, [...times].sort((a, b) => a - b));
+});
+
+test('an address asks for no longer a time than control keeps', () => {
+  for (const hash of ['#/overview?from=2000-01-01T00:00:00Z&to=2026-01-01T00:00:00Z', '#/overview?from=-271821-04-20T00:00:00Z&to=%2B275760-09-13T00:00:00Z']) {
+    assert.ok(lengthOf(parse(hash).range) <= 86_400, `${hash}: ${lengthOf(parse(hash).range)} s`);
+  }
 });
