@@ -214,7 +214,7 @@ impl Stream {
             self.next = newest + 1;
             return self.send(text).await;
         }
-        self.next = self.next.max(newest.saturating_sub(ROWS_MAX - 1));
+        self.next = self.next.max(self.shown.history().ring(step).oldest());
         let rows_max = replayed_max(self.asked.ids.len());
         while self.next <= newest {
             let last = newest.min(self.next + rows_max - 1);

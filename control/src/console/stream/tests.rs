@@ -292,6 +292,21 @@ async fn rows_of_ten_seconds_come_every_ten() {
 }
 
 #[tokio::test]
+async fn rows_of_ten_seconds_go_on_behind_a_long_gap_with_all_that_are_kept() {
+    let world = World::new();
+    (0..45_000).for_each(|row| world.take(&format!("a {row}\n")));
+    let mut client = world.begin(world.asked(Step::TenSeconds, world.last(0)), always());
+    client.greeted().await;
+    let mut next = 1;
+    while next < 4500 {
+        let (_, replay) = client.expect("replay").await;
+        assert_eq!(replay["first"], next);
+        next += replay["columns"][0].as_array().unwrap().len() as u64;
+    }
+    assert_eq!(next, 4500);
+}
+
+#[tokio::test]
 async fn what_needs_attention_and_where_the_data_plane_is_are_told_when_they_change() {
     let world = World::new();
     world.take("a 1\n");
