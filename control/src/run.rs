@@ -44,7 +44,7 @@ use tokio::sync::{mpsc, watch};
 
 /// Between two attempts to listen where the port is taken.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
-/// Threads that may wait on files: those of the console, and one each for the configuration, tokens and spans.
+/// Threads that may wait: those of the console, and one each for the configuration, tokens and spans.
 const THREADS_MAX: usize = threads::THREADS_MAX + 3;
 /// Orders that wait.
 const ORDERS_MAX: usize = 16;

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parse, START, stepOf, write } from '../src/data/address';
+import { lengthOf, parse, START, stepOf, write } from '../src/data/address';
 import { clock, full } from '../src/data/clock';
 import { growthSinceFall, lastOf, quantileOf, Reading, unwrapped } from '../src/data/derive';
 import { Refused } from '../src/data/api';
-import { groupsOf, linkAfter } from '../src/data/feed';
+import { Feed, groupsOf, linkAfter } from '../src/data/feed';
 import { Cutter } from '../src/data/sse';
 import { Timeline } from '../src/data/timeline';
 import { brief, text } from '../src/data/units';
@@ -196,4 +196,65 @@ test('a key can go only beside another one that is used', () => {
   assert.match(verdictOf(successor, [key({}), successor])[1], /in use/);
   assert.match(verdictOf(key({ used_s: 2, ends_s: 3600 }), [key({})])[1], /no other key is used/);
   assert.match(verdictOf(key({ used_s: 2, age_s: 100 * 86_400 }), [])[1], /rotate/);
+});
+
+test('what follows after a clock was set back is shown, and what stood at its times before goes', () => {
+  const timeline = new Timeline(1, 100);
+  const columns = timeline.bind([COUNTER]);
+  timeline.appendAll([{ history: history(0, 100_000, [[1, 2, 3]]), columns }]);
+  const next = { ...history(0, 50_000, [[7, 8]]), epoch: 'f' };
+  timeline.appendAll([{ history: next, columns }]);
+  timeline.append(52_000, columns, [9]);
+  assert.equal(columns[0].values[timeline.length - 1], 9);
+  const times = list(timeline.times.subarray(0, timeline.length));
+  assert.deepEqual(times, [...times].sort((a, b) => a - b));
+});
+
+test('an address asks for no longer a time than control keeps', () => {
+  for (const hash of ['#/overview?from=2000-01-01T00:00:00Z&to=2026-01-01T00:00:00Z', '#/overview?from=-271821-04-20T00:00:00Z&to=%2B275760-09-13T00:00:00Z']) {
+    assert.ok(lengthOf(parse(hash).range) <= 86_400, `${hash}: ${lengthOf(parse(hash).range)} s`);
+  }
+});
+
+test('a tab that is not looked at lets go of its stream, also where it broke meanwhile', async () => {
+  const timers = new Map<number, [() => void, number]>();
+  let [number, look] = [0, () => {}];
+  const open = new Set<ReadableStreamDefaultController>();
+  const page = { hidden: false, addEventListener: (_: string, it: () => void) => (look = it) };
+  const setTimeout = (it: () => void, ms: number) => (timers.set((number += 1), [it, ms]), number);
+  const catalog = { epoch: 'e', now_ms: 0, steps: [], series: [], left_out: 0 };
+  const fetch = async (path: string, init: RequestInit) => {
+    if (!path.startsWith('/v1/console/stream')) return Response.json(catalog);
+    const start = (it: ReadableStreamDefaultController) => {
+      open.add(it);
+      init.signal?.addEventListener('abort', () => open.delete(it));
+    };
+    return new Response(new ReadableStream({ start }));
+  };
+  const before = { fetch: globalThis.fetch, document: globalThis.document, window: globalThis.window };
+  Object.assign(globalThis, { document: page, fetch, window: { setTimeout, clearTimeout: (it: number) => timers.delete(it), setInterval: () => 0 } });
+  const settle = async () => { for (let turn = 0; turn < 20; turn += 1) await new Promise((it) => setImmediate(it)); };
+  const pass = async (ms: number) => {
+    for (const [it, [run, after]] of [...timers]) if (after <= ms && timers.delete(it)) run();
+    await settle();
+  };
+  const feed = new Feed(() => {});
+  feed.show({ names: [], step_s: 1, length_s: 300, fixed: null });
+  await settle();
+  assert.equal(open.size, 1);
+  page.hidden = true;
+  look();
+  for (const it of open) (open.delete(it), it.close());
+  await settle();
+  await pass(1000);
+  assert.equal(open.size, 1, 'it comes again');
+  await pass(60_000);
+  assert.equal(open.size, 0, 'nobody looks');
+  await pass(60_000);
+  assert.equal(open.size, 0);
+  page.hidden = false;
+  look();
+  await settle();
+  assert.equal(open.size, 1);
+  Object.assign(globalThis, before);
 });

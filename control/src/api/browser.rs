@@ -24,9 +24,11 @@ pub(super) fn names_an_address(headers: &HeaderMap) -> bool {
     is_address || name == "localhost"
 }
 
-/// A program of this machine asks, where there are no tokens that it could show.
+/// A program of this machine asks, where there are no tokens that it could show. Browsers send no `Origin` for a picture or a script
+/// of a page elsewhere, but say that it is elsewhere.
 pub(super) fn is_no_page(headers: &HeaderMap) -> Result<(), Problem> {
-    match names_an_address(headers) && !headers.contains_key(header::ORIGIN) {
+    let is_program = site_fits(headers) && !headers.contains_key(header::ORIGIN);
+    match is_program && names_an_address(headers) {
         true => Ok(()),
         false => Err(Problem::Browser),
     }
@@ -36,7 +38,6 @@ pub(super) fn is_no_page(headers: &HeaderMap) -> Result<(), Problem> {
 /// only reads from where it came from.
 pub(super) fn is_own_page(headers: &HeaderMap, is_tls: bool) -> Result<(), Problem> {
     let text = |name: &str| headers.get(name).map(|it| it.to_str().unwrap_or("?"));
-    let site_fits = matches!(text(FETCH_SITE), None | Some("same-origin" | "none"));
     let scheme = if is_tls { "https://" } else { "http://" };
     let origin_fits = match text(header::ORIGIN.as_str()) {
         None => true,
@@ -45,10 +46,16 @@ pub(super) fn is_own_page(headers: &HeaderMap, is_tls: bool) -> Result<(), Probl
             of_origin.is_some_and(|it| !it.is_empty() && it.eq_ignore_ascii_case(host(headers)))
         }
     };
-    match site_fits && origin_fits {
+    match site_fits(headers) && origin_fits {
         true => Ok(()),
         false => Err(Problem::Foreign),
     }
+}
+
+/// Whether no browser says that another page asks.
+fn site_fits(headers: &HeaderMap) -> bool {
+    let site = headers.get(FETCH_SITE).map(|it| it.to_str().unwrap_or("?"));
+    matches!(site, None | Some("same-origin" | "none"))
 }
 
 /// The value of the cookie of this name.
@@ -98,6 +105,23 @@ mod tests {
             "127.0.0.1.evil.example",
         ] {
             assert!(!names_an_address(&headers(&[("host", host)])), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_page_elsewhere_that_says_no_origin_is_no_program() {
+        let host = ("host", "127.0.0.1:8081");
+        for program in [&[host][..], &[host, ("sec-fetch-site", "none")]] {
+            assert!(is_no_page(&headers(program)).is_ok(), "{program:?}");
+        }
+        for page in [
+            // As a picture or a script of a page elsewhere is asked for.
+            &[host, ("sec-fetch-site", "cross-site")][..],
+            &[host, ("sec-fetch-site", "same-site")],
+            &[host, ("origin", "http://127.0.0.1:8081")],
+            &[("host", "evil.example")],
+        ] {
+            assert!(is_no_page(&headers(page)).is_err(), "{page:?}");
         }
     }
 

@@ -137,7 +137,7 @@ pub(super) async fn history(console: &Console, asked: &Asked) -> Result<Response
         rows
     };
     // The place is the thread's: a client that goes does not let another one's rows be made beside these.
-    let rows = made(&console.threads, move || {
+    let rows = made(console.threads.place_for_rows(), move || {
         held::bytes(numbers::rows(&rows), place)
     })
     .await?;

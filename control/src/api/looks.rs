@@ -69,7 +69,7 @@ pub(super) async fn disk(console: &Console) -> Result<Response, Problem> {
         kept.text = Some((Instant::now(), Arc::clone(&map)));
         Ok(map)
     };
-    let map = made(&console.threads, read).await??;
+    let map = made(console.threads.place(), read).await??;
     Ok(text("application/json", map.to_string()))
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn look_up(
     let turn = turn(console).await?;
     let now_us = record::now_ms() * 1000;
     let of_tenant = tenant.clone();
-    let looked = made(&console.threads, move || {
+    let looked = made(console.threads.place(), move || {
         let looked = lookup::look_up(&directory, &of_tenant, pcs_id, now_us);
         drop(turn);
         looked

@@ -122,7 +122,7 @@ impl Problem {
                 needed.as_str()
             ),
             Problem::Browser => {
-                "Without tokens, requests with an Origin, or for a host other than localhost or an address, are refused."
+                "Without tokens, requests with an Origin, of a page elsewhere, or for a host other than localhost or an address, are refused."
                     .to_owned()
             }
             Problem::Foreign => {

@@ -2,7 +2,7 @@
 //! of what is answered.
 
 use super::problem::Problem;
-use crate::console::threads::Threads;
+use crate::console::threads::Place;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -14,12 +14,12 @@ pub(super) async fn in_turn<T>(turn: impl Future<Output = T>) -> Result<T, Probl
     timeout(TURN_MAX, turn).await.map_err(|_| Problem::Busy)
 }
 
-/// What the work makes on a thread that may wait.
+/// What the work makes on a thread, once there is a place.
 pub(super) async fn made<T: Send + 'static>(
-    threads: &Threads,
+    place: impl Future<Output = Place>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let place = in_turn(threads.place()).await?;
+    let place = in_turn(place).await?;
     let made = place.run(work).await;
     made.map_err(|error| Problem::Bug(error.to_string()))
 }

@@ -2,21 +2,20 @@
 //! answer is made. So what slow clients have not taken is bounded.
 
 use axum::body::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
-struct Held {
+struct Held<P> {
     text: String,
-    _place: OwnedSemaphorePermit,
+    _place: P,
 }
 
-impl AsRef<[u8]> for Held {
+impl<P> AsRef<[u8]> for Held<P> {
     fn as_ref(&self) -> &[u8] {
         self.text.as_bytes()
     }
 }
 
-/// The bytes of a text, with their place.
-pub fn bytes(text: String, place: OwnedSemaphorePermit) -> Bytes {
+/// The bytes of a text, with their place or places.
+pub fn bytes(text: String, place: impl Send + 'static) -> Bytes {
     Bytes::from_owner(Held {
         text,
         _place: place,

@@ -42,7 +42,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// That of this directory; `/metrics` is where the scraper says. It is asked by one of these threads.
+    /// That of this directory; `/metrics` is where the scraper says. It is asked by one of these threads, which waits for nothing else.
     pub fn of(wal_dir: PathBuf, scraper: Scraper, threads: Threads) -> Source {
         Source {
             wal_dir,
@@ -112,7 +112,7 @@ impl Source {
         let directory = self.wal_dir.clone();
         let asked = self
             .threads
-            .place()
+            .place_for_page()
             .await
             .run(move || ask(&directory))
             .await;
@@ -203,5 +203,22 @@ mod tests {
             follow(&there, Err(PageError::Damaged)),
             Found::NoPage
         ));
+    }
+
+    #[tokio::test]
+    async fn a_data_plane_that_ends_while_files_hang_is_seen_to_be_away() {
+        let threads = Threads::default();
+        let _hang = [threads.place().await, threads.place().await];
+        let directory = tempfile::tempdir().unwrap();
+        let scraper = Scraper::of(([127, 0, 0, 1], 1).into(), None);
+        let source = Source::of(directory.path().to_owned(), scraper, threads.clone());
+        let (_memory, reader) = page(1);
+        *source.found.lock().unwrap() = Found::Page(Arc::new(reader));
+        let looked = tokio::time::timeout(Duration::from_secs(30), source.look());
+        looked.await.expect("it waits for no file");
+        assert!(
+            source.page().await.is_err(),
+            "its last numbers are none of now"
+        );
     }
 }

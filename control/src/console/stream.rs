@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
 /// The times of a stream.
@@ -86,6 +86,8 @@ struct Stream {
     threads: Threads,
     asked: Asked,
     to: mpsc::Sender<Bytes>,
+    /// The place of its one replay that its client has not taken: it holds up no rows of others with more.
+    untaken: Arc<Semaphore>,
     /// The number of the next row to send.
     next: u64,
     /// What was said last of the data plane.
@@ -110,6 +112,7 @@ pub async fn stream(
         threads,
         asked,
         to,
+        untaken: Arc::new(Semaphore::new(1)),
         next: 0,
         is_away: false,
         is_growth_told: false,
@@ -211,7 +214,7 @@ impl Stream {
             self.next = newest + 1;
             return self.send(text).await;
         }
-        self.next = self.next.max(newest.saturating_sub(ROWS_MAX - 1));
+        self.next = self.next.max(self.shown.history().ring(step).oldest());
         let rows_max = replayed_max(self.asked.ids.len());
         while self.next <= newest {
             let last = newest.min(self.next + rows_max - 1);
@@ -247,6 +250,9 @@ impl Stream {
             step, ids, epoch, ..
         } = &self.asked;
         let from = self.next;
+        // A client that takes nothing loses its connection, and with it what waits here.
+        let own = Arc::clone(&self.untaken).acquire_owned().await;
+        let own = own.map_err(|_| CutOff)?;
         let turn = Arc::clone(&self.shown.answers).acquire_owned();
         let place = timeout(self.asked.pace.take_max, turn)
             .await
@@ -263,13 +269,13 @@ impl Stream {
             return Ok(None);
         }
         let (epoch, last) = (*epoch, rows.slice.end - 1);
-        let thread = timeout(self.asked.pace.take_max, self.threads.place());
+        let thread = timeout(self.asked.pace.take_max, self.threads.place_for_rows());
         let thread = thread.await.map_err(|_| CutOff)?;
         // The place is the thread's: a client that goes does not let another one's rows be made beside these.
         let made = thread.run(move || {
             let data = numbers::rows(&rows);
             let text = format!("id: {epoch}:{last}\n{}", event("replay", &data));
-            held::bytes(text, place)
+            held::bytes(text, (place, own))
         });
         made.await.map(Some).map_err(|_| CutOff)
     }

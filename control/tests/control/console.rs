@@ -379,3 +379,26 @@ fn a_console_that_is_off_is_not_there() {
     assert_eq!(ended.code(), 78, "{}", ended.said);
     assert!(ended.said.contains("ADMIN_CONSOLE"), "{}", ended.said);
 }
+
+#[test]
+fn a_head_of_a_stream_is_none_and_a_page_elsewhere_asks_for_nothing_of_the_gateway() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    let address = control.address();
+    for _ in 0..40 {
+        let mut connection = flk_testkit::client::Connection::open(address).unwrap();
+        let request = format!(
+            "HEAD /v1/console/stream?names=flk_ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        );
+        connection.send(request.as_bytes()).unwrap();
+    }
+    wait_until("no stream is left", DEADLINE, || {
+        control.metric("flk_control_console_streams") == 0
+    });
+    assert!(Events::open(&control, "names=flk_ingest", "").is_ok());
+    let cross = control.ask("GET", "/metrics", "Sec-Fetch-Site: cross-site\r\n");
+    assert_eq!(
+        (cross.status, cross.problem_code()),
+        (403, "local_only".to_owned())
+    );
+}

@@ -118,7 +118,8 @@ impl<'a> Buckets<'a> {
     }
 }
 
-/// A text of at most `8 * WORDS` bytes, written before anything reads it.
+/// A text of at most `8 * WORDS` bytes. A reader beside the writer of the first one has it whole, or none yet; what the writer had
+/// set before is there with it.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Text<const WORDS: usize>([Cell; WORDS]);
@@ -133,15 +134,22 @@ impl<const WORDS: usize> Text<WORDS> {
     /// Replaces the text; what does not fit is cut.
     pub fn set(&self, text: &str) {
         let mut bytes = text.bytes();
-        for cell in &self.0 {
+        let words = [(); WORDS].map(|()| {
             let word = std::array::from_fn(|_| bytes.next().unwrap_or(0));
-            cell.set(u64::from_le_bytes(word));
+            u64::from_le_bytes(word)
+        });
+        // The first word says that there is a text, so it comes last.
+        for (cell, word) in self.0.iter().zip(words).rev() {
+            cell.0.store(word, Ordering::Release);
         }
     }
 
     /// Whether there is a text.
     pub fn is_set(&self) -> bool {
-        self.0.first().is_some_and(|first| first.get() != 0)
+        let mut words = self.0.iter();
+        words
+            .next()
+            .is_some_and(|it| it.0.load(Ordering::Acquire) != 0)
     }
 
     /// Whether this is the text.
@@ -153,7 +161,8 @@ impl<const WORDS: usize> Text<WORDS> {
 
     /// The text.
     pub fn get(&self) -> String {
-        let bytes = self.0.iter().flat_map(|cell| cell.get().to_le_bytes());
+        let words = self.0.iter().map(|cell| cell.0.load(Ordering::Acquire));
+        let bytes = words.flat_map(u64::to_le_bytes);
         let bytes: Vec<u8> = bytes.take_while(|&byte| byte != 0).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -175,6 +184,31 @@ mod tests {
             text.set(given);
             assert_eq!(text.get(), kept);
         }
+    }
+
+    #[test]
+    fn a_text_that_is_read_while_it_is_set_is_whole_or_none() {
+        let name = "a-name.of_64-characters-".repeat(3);
+        let name = &name[..64];
+        let texts: Vec<Text<8>> = (0..5000).map(|_| Text::default()).collect();
+        let read_count = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (number, text) in (0..).zip(&texts) {
+                    while read_count.load(Ordering::Acquire) < number {
+                        std::thread::yield_now();
+                    }
+                    text.set(name);
+                }
+            });
+            for text in &texts {
+                while !text.is_set() {
+                    std::hint::spin_loop();
+                }
+                assert_eq!(text.get(), name);
+                read_count.fetch_add(1, Ordering::Release);
+            }
+        });
     }
 
     struct OneAndTwo;

@@ -35,6 +35,9 @@ export function stepOf(range: Range, now_ms: number): 1 | 10 {
   return range.kind === 'fixed' && now_ms - range.from_ms > 3_500_000 ? 10 : 1;
 }
 
+// Control keeps no more, and a page has memory for no more.
+const RANGE_MS_MAX = 86_400_000;
+
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -45,7 +48,7 @@ function decoded(text: string): string {
 
 function rangeOf(query: URLSearchParams): Range {
   const [from, to] = [Date.parse(query.get('from') ?? ''), Date.parse(query.get('to') ?? '')];
-  if (to - from >= 1000) return { kind: 'fixed', from_ms: from, to_ms: to };
+  if (to - from >= 1000) return { kind: 'fixed', from_ms: Math.max(from, to - RANGE_MS_MAX), to_ms: to };
   const name = query.get('range') ?? '';
   return Object.hasOwn(RANGES, name) ? { kind: 'live', name } : START.range;
 }

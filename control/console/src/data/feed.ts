@@ -49,11 +49,15 @@ export class Feed {
   private attempt = 0;
   private turn = 0;
   private timer = 0;
+  private hidden = 0;
+  // Nobody has looked for so long that nothing is asked.
+  private isAsleep = false;
   private heard_ms = 0;
 
   constructor(private readonly changed: () => void) {
     this.timeline = new Timeline(1, 1);
     document.addEventListener('visibilitychange', () => this.visibility());
+    if (document.hidden) this.visibility();
     window.setInterval(() => this.watch(), 5000);
   }
 
@@ -72,7 +76,7 @@ export class Feed {
     this.turn += 1;
     window.clearTimeout(this.timer);
     this.close();
-    void this.load(this.turn);
+    if (!this.isAsleep) void this.load(this.turn);
   }
 
   private async load(turn: number): Promise<void> {
@@ -206,10 +210,16 @@ export class Feed {
 
   // A page that is not looked at takes no stream from others; what it misses is replayed.
   private visibility(): void {
-    window.clearTimeout(this.timer);
-    if (document.hidden) this.timer = window.setTimeout(() => this.close(), HIDDEN_MS);
+    window.clearTimeout(this.hidden);
+    this.isAsleep = false;
+    if (document.hidden) this.hidden = window.setTimeout(() => this.sleep(), HIDDEN_MS);
     else if (!this.stream && this.link.state !== 'sign_in') this.restart();
     else this.bump();
+  }
+
+  private sleep(): void {
+    this.isAsleep = true;
+    this.restart();
   }
 
   private watch(): void {

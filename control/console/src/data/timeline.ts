@@ -1,5 +1,5 @@
 // Readings by time: one row for each reading, one column for each series. It keeps the newest rows, and rows of an earlier
-// epoch stay in front of those of the next one. It computes nothing.
+// epoch stay in front of those of the next one: where a clock was set back, those before its times. It computes nothing.
 
 import type { History, Labels, Series } from './wire';
 
@@ -20,6 +20,7 @@ export class Timeline {
   length = 0;
   // Grows with each change, so that a reader knows whether what it computed still holds.
   version = 0;
+  private epoch = '';
   private readonly columns = new Map<string, Column>();
   private readonly byName = new Map<string, Column[]>();
 
@@ -64,6 +65,7 @@ export class Timeline {
   appendAll(parts: readonly { history: History; columns: readonly Column[] }[]): void {
     const first = parts[0]?.history;
     if (!first) return;
+    if (first.epoch !== this.epoch) this.begin(first);
     const rows_count = Math.max(0, ...parts.map(({ history }) => history.columns[0]?.length ?? 0));
     const begin_ms = this.last_ms;
     for (let row = 0; row < rows_count; row += 1) {
@@ -76,6 +78,12 @@ export class Timeline {
       }
     }
     this.version += 1;
+  }
+
+  // Another epoch: its rows are newer than those that stand at its times, whatever a clock said then.
+  private begin({ epoch, t0_ms }: History): void {
+    this.epoch = epoch;
+    while (this.last_ms >= t0_ms) this.length -= 1;
   }
 
   private nextRow(t_ms: number): number {

@@ -48,9 +48,13 @@ impl World {
     }
 
     fn begin(&self, asked: Asked, allowed: StillAllowed) -> Client {
+        self.begin_beside(Threads::default(), asked, allowed)
+    }
+
+    fn begin_beside(&self, threads: Threads, asked: Asked, allowed: StillAllowed) -> Client {
         let place = Arc::clone(&self.shown.streams).try_acquire_owned().unwrap();
         let (to, events) = mpsc::channel(EVENTS_MAX);
-        let (shown, threads) = (Arc::clone(&self.shown), Threads::default());
+        let shown = Arc::clone(&self.shown);
         tokio::spawn(stream(shown, threads, asked, to, allowed, place));
         Client {
             events,
@@ -215,6 +219,42 @@ async fn a_client_that_was_slow_for_a_moment_gets_the_rows_between_together() {
 }
 
 #[tokio::test]
+async fn rows_that_were_missed_come_while_files_hang() {
+    let world = World::new();
+    (0..4).for_each(|row| world.take(&format!("a {row}\n")));
+    let threads = Threads::default();
+    let _hang = [threads.place().await, threads.place().await];
+    let asked = world.asked(Step::Second, world.last(0));
+    let mut client = world.begin_beside(threads, asked, always());
+    client.greeted().await;
+    let replay = timeout(Duration::from_secs(30), client.expect("replay"));
+    let (_, replay) = replay.await.expect("rows are in no file");
+    assert_eq!(replay["columns"], json!([[1, 2, 3]]));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_none_of_its_rows_holds_up_no_rows_of_others() {
+    let world = World::new();
+    (0..1000).for_each(|row| world.take(&format!("a {row}\n")));
+    let answers = Arc::clone(&world.shown.answers);
+    let all = answers.available_permits();
+    // So many columns that ten events replay the rows.
+    let mut asked = world.asked(Step::Second, world.last(0));
+    asked.ids = vec![0; COLUMNS_MAX * 36];
+    let mut client = world.begin(asked, always());
+    client.greeted().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(answers.available_permits(), all - 1);
+    let mut next = 1;
+    while next < 1000 {
+        let (_, replay) = client.expect("replay").await;
+        assert_eq!(replay["first"], next);
+        next += replay["columns"][0].as_array().unwrap().len() as u64;
+    }
+    assert_eq!(next, 1000);
+}
+
+#[tokio::test]
 async fn a_client_of_another_history_is_greeted_anew() {
     let world = World::new();
     world.take("a 1\n");
@@ -249,6 +289,21 @@ async fn rows_of_ten_seconds_come_every_ten() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn rows_of_ten_seconds_go_on_behind_a_long_gap_with_all_that_are_kept() {
+    let world = World::new();
+    (0..45_000).for_each(|row| world.take(&format!("a {row}\n")));
+    let mut client = world.begin(world.asked(Step::TenSeconds, world.last(0)), always());
+    client.greeted().await;
+    let mut next = 1;
+    while next < 4500 {
+        let (_, replay) = client.expect("replay").await;
+        assert_eq!(replay["first"], next);
+        next += replay["columns"][0].as_array().unwrap().len() as u64;
+    }
+    assert_eq!(next, 4500);
 }
 
 #[tokio::test]

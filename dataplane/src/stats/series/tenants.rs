@@ -34,10 +34,13 @@ fn shown(name: &Text<8>) -> String {
     }
 }
 
-/// Names of the tenant and of what belongs to it.
-fn labels(pages: &TenantPages, tenant: &Cell, name: &Text<8>) -> [String; 2] {
+/// Names of the tenant and of what belongs to it, where that has a name: the tenant is written before the name, and read behind it.
+fn labels(pages: &TenantPages, is_set: bool, tenant: &Cell, name: &Text<8>) -> [String; 2] {
+    if !is_set {
+        return [OTHER, OTHER].map(str::to_owned);
+    }
     // Another process may read the page while it is damaged: a place that is none is no reason to stop.
-    let place = usize::try_from(tenant.get()).ok().filter(|_| name.is_set());
+    let place = usize::try_from(tenant.get()).ok();
     let row = place.and_then(|it| pages.tenants.get(it));
     let of = row.map_or_else(|| OTHER.to_owned(), |it| shown(&it.name));
     [of, shown(name)]
@@ -86,8 +89,9 @@ fn keys(
     let mut samples = Samples(BTreeMap::new());
     for page in parts.shards.iter().map(|page| &page.tenants) {
         for row in &page.keys {
-            let labels = labels(page, &row.tenant, &row.name);
-            samples.count(row.name.is_set(), labels, cell(row).get(), join);
+            let is_set = row.name.is_set();
+            let labels = labels(page, is_set, &row.tenant, &row.name);
+            samples.count(is_set, labels, cell(row).get(), join);
         }
     }
     samples.put(put);
@@ -118,13 +122,9 @@ pub(in crate::stats) fn params(
     let mut samples = Samples(BTreeMap::new());
     for page in parts.shards.iter().map(|page| &page.tenants) {
         for row in &page.params {
-            let labels = labels(page, &row.tenant, &row.name);
-            samples.count(
-                row.name.is_set(),
-                labels,
-                cell(row).get(),
-                u64::wrapping_add,
-            );
+            let is_set = row.name.is_set();
+            let labels = labels(page, is_set, &row.tenant, &row.name);
+            samples.count(is_set, labels, cell(row).get(), u64::wrapping_add);
         }
     }
     samples.put(put);
@@ -134,11 +134,12 @@ pub(in crate::stats) fn params_reasons(parts: &Parts<'_>, put: &mut Series<'_>) 
     let mut samples = Samples(BTreeMap::new());
     for page in parts.shards.iter().map(|page| &page.tenants) {
         for row in &page.params {
-            let [tenant, params] = labels(page, &row.tenant, &row.name);
+            let is_set = row.name.is_set();
+            let [tenant, params] = labels(page, is_set, &row.tenant, &row.name);
             for (code, cell) in (1..).zip(&row.reasons) {
                 let reason = Reason::from_code(code).map_or("", |reason| reason.as_str());
                 let labels = [tenant.clone(), params.clone(), reason.to_owned()];
-                samples.count(row.name.is_set(), labels, cell.get(), u64::wrapping_add);
+                samples.count(is_set, labels, cell.get(), u64::wrapping_add);
             }
         }
     }
