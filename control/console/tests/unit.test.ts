@@ -52,6 +52,23 @@ test('quantiles are linear within a bucket and end at the last edge', () => {
   assert.ok(Number.isNaN(quantileOf(0.5, edges, [0, 0, 0, 0])));
 });
 
+test('the newest quantile is the last of all quantiles, of a shard alone and over a start of the gateway', () => {
+  const timeline = new Timeline(1, 100);
+  const of = (id: number, shard: string, le: string): Series => ({ id, name: 'h_bucket', labels: { shard, le }, kind: 'bucket' });
+  const columns = timeline.bind([of(1, '0', '1'), of(2, '0', '2'), of(3, '0', '+Inf'), of(4, '1', '1'), of(5, '1', '2'), of(6, '1', '+Inf')]);
+  for (let at = 0; at <= 40; at += 1) {
+    const since = at < 30 ? at : at - 30;
+    timeline.append(at * 1000, columns, at === 20 ? [] : [since, 10 * since + (at % 3), 12 * since + (at % 3), 9 * since, 9 * since, 9 * since]);
+    const reading = new Reading(timeline, 5);
+    for (const match of [{ shard: '0' }, { shard: '1' }, {}]) {
+      const expected = lastOf(reading.quantiles([0.9], 'h', match)[0]);
+      assert.equal(reading.quantileNow(0.9, 'h', match), expected, `${at} of ${JSON.stringify(match)}`);
+    }
+  }
+  assert.equal(new Reading(timeline, 5).quantileNow(0.9, 'h', { shard: '1' }), 0.9);
+  assert.ok(Number.isNaN(new Reading(timeline, 5).quantileNow(0.9, 'h', { shard: '2' })));
+});
+
 test('a sum that is there without a shard wins over the shards, which are added up otherwise', () => {
   const timeline = new Timeline(1, 10);
   const of = (id: number, labels: Record<string, string>): Series => ({ id, name: 'g', labels, kind: 'gauge' });
