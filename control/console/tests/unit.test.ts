@@ -10,10 +10,11 @@ import { groupsOf, linkAfter } from '../src/data/feed';
 import { Cutter } from '../src/data/sse';
 import { Timeline } from '../src/data/timeline';
 import { brief, text } from '../src/data/units';
-import type { History, Series } from '../src/data/wire';
+import type { History, Refusal, Series } from '../src/data/wire';
 import { csv } from '../src/data/csv';
 import { gridOf } from '../src/data/grid';
 import { verdictOf, type KeyRow } from '../src/data/keys';
+import { limitedOf, wholeSince } from '../src/data/refused';
 
 const COUNTER: Series = { id: 4, name: 'n', labels: {}, kind: 'counter' };
 
@@ -213,4 +214,16 @@ test('a key can go only beside another one that is used', () => {
   assert.match(verdictOf(successor, [key({}), successor])[1], /in use/);
   assert.match(verdictOf(key({ used_s: 2, ends_s: 3600 }), [key({})])[1], /no other key is used/);
   assert.match(verdictOf(key({ used_s: 2, age_s: 100 * 86_400 }), [])[1], /rotate/);
+});
+
+test('refusals say since when all of them are here, by the shard that reaches back least', () => {
+  const of = (shard: number, count: number, every_ms: number): Refusal[] => Array.from({ length: count }, (_, at) => ({ t_ms: 1_000_000 - at * every_ms, status: at === 0 ? 401 : 429, code: 'x', tenant: null, key_id: null, shard }));
+  const newest = (...parts: Refusal[][]) => parts.flat().sort((a, b) => b.t_ms - a.t_ms);
+  assert.equal(wholeSince([]), -Infinity);
+  assert.equal(wholeSince(of(0, 99, 10)), -Infinity);
+  const busy = newest(of(0, 128, 10), of(1, 128, 2), of(2, 90, 100));
+  assert.equal(wholeSince(busy), 1_000_000 - 127 * 2);
+  assert.equal(limitedOf(busy), 127 + 127 + 89);
+  const many = newest(...Array.from({ length: 10 }, (_, shard) => of(shard, 50, 1)));
+  assert.equal(wholeSince(many), 1_000_000 - 49);
 });
