@@ -6,7 +6,7 @@ import { parse, START, stepOf, write } from '../src/data/address';
 import { clock, full } from '../src/data/clock';
 import { growthSinceFall, lastOf, quantileOf, Reading, unwrapped } from '../src/data/derive';
 import { Refused } from '../src/data/api';
-import { groupsOf, linkAfter } from '../src/data/feed';
+import { linkAfter, rowsMaxOf } from '../src/data/feed';
 import { Cutter } from '../src/data/sse';
 import { Timeline } from '../src/data/timeline';
 import { brief, text } from '../src/data/units';
@@ -24,7 +24,7 @@ function history(first: number, t0_ms: number, columns: (number | null)[][], ser
 
 function timelineOf(values: (number | null)[], series: Series = COUNTER): Timeline {
   const timeline = new Timeline(1, 100);
-  timeline.appendAll([{ history: history(0, 1000, [values]), columns: timeline.bind([series]) }]);
+  timeline.appendAll(history(0, 1000, [values]), timeline.bind([series]));
   return timeline;
 }
 
@@ -85,7 +85,7 @@ test('a sum that is there without a shard wins over the shards, which are added 
 test('rows that are known already are not taken twice, and an epoch follows the other', () => {
   const timeline = timelineOf([1, 2, 3]);
   const columns = timeline.bind([COUNTER]);
-  timeline.appendAll([{ history: history(1, 2000, [[2, 3, 4]]), columns }]);
+  timeline.appendAll(history(1, 2000, [[2, 3, 4]]), columns);
   timeline.append(4000, columns, [9]);
   assert.deepEqual(list(timeline.times.subarray(0, timeline.length)), [1000, 2000, 3000, 4000]);
   assert.deepEqual(list(columns[0].values.subarray(0, 4)), [1, 2, 3, 4]);
@@ -102,14 +102,15 @@ test('a full timeline drops its oldest rows and keeps the columns beside each ot
   }
 });
 
-test('parts of one question that begin at different rows are laid beside each other by time', () => {
+test('a series that is left out is forgotten, and its name with it', () => {
   const timeline = new Timeline(1, 10);
-  const other: Series = { ...COUNTER, id: 5, name: 'm' };
-  timeline.appendAll([
-    { history: history(0, 1000, [[1, 2, 3]]), columns: timeline.bind([COUNTER]) },
-    { history: history(1, 2000, [[20, 30]], [5]), columns: timeline.bind([other]) },
-  ]);
-  assert.deepEqual(list(timeline.named('m')[0].values.subarray(0, 3)), [NaN, 20, 30]);
+  const other: Series = { ...COUNTER, id: 5, labels: { tenant: 'x' } };
+  timeline.append(1000, timeline.bind([COUNTER, other]), [1, 2]);
+  timeline.keep([COUNTER]);
+  const reading = new Reading(timeline, 1);
+  assert.deepEqual([reading.last('n'), reading.last('n', { tenant: 'x' })], [1, NaN]);
+  timeline.append(2000, timeline.bind([COUNTER, other]), [3, 4]);
+  assert.deepEqual(list(timeline.named('n')[1].values.subarray(0, 2)), [NaN, 4]);
 });
 
 test('what the gateway looks at every five seconds is no saw of zeros and peaks', () => {
@@ -119,10 +120,14 @@ test('what the gateway looks at every five seconds is no saw of zeros and peaks'
   assert.ok(list(busy).slice(10).every((it) => it === 0.5));
 });
 
-test('questions stay within what control answers, whole names by their sign', () => {
+test('questions stay within what control answers, however many series there are', () => {
   const many = (name: string, count: number): Series[] => Array.from({ length: count }, (_, id) => ({ id, name, labels: { id: String(id) }, kind: 'gauge' }));
-  const series = [...many('a', 400), ...many('a_by_tenant', 100), ...many('b', 300), ...many('too_many', 600)];
-  assert.deepEqual(groupsOf(['a$', 'b', 'a_by', 'too_many', 'unknown'], series), [['a$'], ['b', 'a_by']]);
+  const series = [...many('a', 400), ...many('a_by_tenant', 112), ...many('b', 900), ...many('c', 20_000)];
+  assert.equal(rowsMaxOf(['a$'], series), 3600);
+  assert.equal(rowsMaxOf(['a', 'a_by'], series), 3600);
+  assert.equal(rowsMaxOf(['b'], series), 2048);
+  assert.equal(rowsMaxOf(['c'], series), 92);
+  assert.equal(rowsMaxOf(['unknown'], series), 3600);
 });
 
 test('a token is asked for where one helps, and every other refusal is said with its words', () => {
