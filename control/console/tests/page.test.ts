@@ -49,6 +49,7 @@ test('the first page says what needs attention, and leads to the runbook', async
     await tab.see(PRESSURE.words);
     await tab.page.getByRole('link', { name: 'Runbook for FLKWALDiskPressure' }).click();
     await tab.page.getByRole('heading', { name: 'WAL disk pressure' }).waitFor();
+    assert.doesNotMatch((await tab.page.getByRole('article').textContent()) ?? '', /\*\w+\*/);
     await tab.page.getByRole('article').getByRole('link', { name: 'Damaged WAL' }).first().click();
     await until('another runbook', async () => tab.page.url().includes('runbook/damaged-wal'));
     await tab.close();
