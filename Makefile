@@ -41,6 +41,7 @@ APT_NEEDED := $(strip \
 	$(if $(shell command -v c++),,g++) \
 	$(if $(shell command -v cmake),,cmake) \
 	$(if $(shell command -v git),,git) \
+	$(if $(shell command -v npm),,nodejs npm) \
 	$(if $(shell command -v age),,age) \
 	$(if $(shell command -v valgrind),,valgrind) \
 	$(if $(shell command -v python3),,python3) \

@@ -3,10 +3,12 @@
 
 import { build } from 'esbuild';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
-const HOME = import.meta.dirname;
+// Node of Debian 12 is 18, which has no import.meta.dirname.
+const HOME = dirname(fileURLToPath(import.meta.url));
 const DIST = join(HOME, 'dist');
 const ASSETS = join(DIST, 'assets');
 const RUNBOOKS = join(HOME, '../../docs/runbooks');

@@ -49,6 +49,7 @@ test('the first page says what needs attention, and leads to the runbook', async
     await tab.see(PRESSURE.words);
     await tab.page.getByRole('link', { name: 'Runbook for FLKWALDiskPressure' }).click();
     await tab.page.getByRole('heading', { name: 'WAL disk pressure' }).waitFor();
+    assert.doesNotMatch((await tab.page.getByRole('article').textContent()) ?? '', /\*\w+\*/);
     await tab.page.getByRole('article').getByRole('link', { name: 'Damaged WAL' }).first().click();
     await until('another runbook', async () => tab.page.url().includes('runbook/damaged-wal'));
     await tab.close();
@@ -77,6 +78,34 @@ test('names that clients chose are text on every page, and in what is copied', a
     assert.ok(copied.includes(`"'=HYPERLINK(""x"")"`), copied);
     await tab.close();
   }, fake);
+});
+
+test('tenants with more series than one answer has rows for are all shown', async () => {
+  const tenants = Array.from({ length: 300 }, (_, at) => `tenant-${at}`);
+  await withFake(async (_, origin) => {
+    const tab = await Tab.open(browser, origin);
+    await tab.go('#/tenants');
+    await tab.isLive();
+    await tab.page.getByRole('rowheader', { name: 'tenant-7', exact: true }).waitFor();
+    const numbers = async (panel: string, column: number) => (await copied(tab, panel)).map((it) => Number(it[column] || NaN));
+    await until('records of each tenant', async () => (await numbers('Tenants', 2)).filter((it) => it > 0).length === 300);
+    await until('verified records of each new key', async () => (await numbers('Keys', 3)).filter((it) => it > 0).length === 300);
+    await tab.close();
+  }, new Fake(DIST, { ...USUAL, tenants }, 30));
+});
+
+test('a series that is left out has a dash, and the page says that some are', async () => {
+  await withFake(async (fake, origin) => {
+    const tab = await Tab.open(browser, origin);
+    await tab.go('#/dedup');
+    await tab.isLive();
+    const keys = tab.page.getByRole('region', { name: 'Keys in memory' }).locator('.big');
+    await until('a number of keys', async () => Number.parseFloat((await keys.textContent()) ?? '') > 0);
+    fake.leaveOut('flk_dedup_keys');
+    await until('a dash', async () => (await keys.textContent()) === '–');
+    await tab.see(/series are left out/);
+    await tab.close();
+  });
 });
 
 test('an empty gateway shows three commands, and the first record appears without a reload', async () => {
@@ -283,9 +312,14 @@ test('tables keep their sorted order while values change', async () => {
   });
 });
 
-// Times of the rows of the first plot, as its CSV has them.
-async function rows(tab: Tab): Promise<number[]> {
-  await tab.page.getByRole('button', { name: 'Copy Records by answer as CSV' }).click();
+// The rows of a panel, as its CSV has them.
+async function copied(tab: Tab, panel: string): Promise<string[][]> {
+  await tab.page.getByRole('button', { name: `Copy ${panel} as CSV` }).click();
   const text = await tab.page.evaluate(() => navigator.clipboard.readText());
-  return text.trim().split('\r\n').slice(1).map((it) => Date.parse(it.split(',')[0].replace(' ', 'T')));
+  return text.trim().split('\r\n').slice(1).map((it) => it.split(','));
+}
+
+// Times of the rows of the first plot.
+async function rows(tab: Tab): Promise<number[]> {
+  return (await copied(tab, 'Records by answer')).map(([time]) => Date.parse(time.replace(' ', 'T')));
 }

@@ -45,6 +45,8 @@ async function shootAll(browser: Browser, origin: string, shots: readonly [strin
     await tab.go(`#/${page}?range=5m${more}`);
     await tab.isLive();
     await tab.page.evaluate(() => document.fonts.ready);
+    // Plots below the window are not drawn.
+    if (values.all) await tab.page.setViewportSize({ width: look.width, height: await tab.page.evaluate(() => Math.max(document.documentElement.scrollHeight, innerHeight)) });
     // Two readings, so that everything on the page has been drawn twice.
     await tab.page.waitForTimeout(2500);
     const file = join(out, `${name || page.split('/')[0]}-${look.width}-${look.theme}.png`);

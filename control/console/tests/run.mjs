@@ -23,5 +23,5 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 // One file after the other: two browsers and two gateways at a time would take each other's time.
-// A browser that hangs fails its test.
-node('--test', '--test-concurrency=1', '--test-timeout=300000', '--test-reporter=spec', ...(await bundle(chosen)));
+// A browser that hangs fails its file.
+node('--test', '--test-concurrency=1', '--test-timeout=900000', '--test-reporter=spec', ...(await bundle(chosen)));

@@ -6,14 +6,15 @@ import { lengthOf, parse, START, stepOf, write } from '../src/data/address';
 import { clock, full } from '../src/data/clock';
 import { growthSinceFall, lastOf, quantileOf, Reading, unwrapped } from '../src/data/derive';
 import { Refused } from '../src/data/api';
-import { Feed, groupsOf, linkAfter } from '../src/data/feed';
+import { Feed, linkAfter, rowsMaxOf } from '../src/data/feed';
 import { Cutter } from '../src/data/sse';
 import { Timeline } from '../src/data/timeline';
 import { brief, text } from '../src/data/units';
-import type { History, Series } from '../src/data/wire';
+import type { History, Refusal, Series } from '../src/data/wire';
 import { csv } from '../src/data/csv';
 import { gridOf } from '../src/data/grid';
 import { verdictOf, type KeyRow } from '../src/data/keys';
+import { limitedOf, wholeSince } from '../src/data/refused';
 
 const COUNTER: Series = { id: 4, name: 'n', labels: {}, kind: 'counter' };
 
@@ -23,7 +24,7 @@ function history(first: number, t0_ms: number, columns: (number | null)[][], ser
 
 function timelineOf(values: (number | null)[], series: Series = COUNTER): Timeline {
   const timeline = new Timeline(1, 100);
-  timeline.appendAll([{ history: history(0, 1000, [values]), columns: timeline.bind([series]) }]);
+  timeline.appendAll(history(0, 1000, [values]), timeline.bind([series]));
   return timeline;
 }
 
@@ -52,6 +53,23 @@ test('quantiles are linear within a bucket and end at the last edge', () => {
   assert.ok(Number.isNaN(quantileOf(0.5, edges, [0, 0, 0, 0])));
 });
 
+test('the newest quantile is the last of all quantiles, of a shard alone and over a start of the gateway', () => {
+  const timeline = new Timeline(1, 100);
+  const of = (id: number, shard: string, le: string): Series => ({ id, name: 'h_bucket', labels: { shard, le }, kind: 'bucket' });
+  const columns = timeline.bind([of(1, '0', '1'), of(2, '0', '2'), of(3, '0', '+Inf'), of(4, '1', '1'), of(5, '1', '2'), of(6, '1', '+Inf')]);
+  for (let at = 0; at <= 40; at += 1) {
+    const since = at < 30 ? at : at - 30;
+    timeline.append(at * 1000, columns, at === 20 ? [] : [since, 10 * since + (at % 3), 12 * since + (at % 3), 9 * since, 9 * since, 9 * since]);
+    const reading = new Reading(timeline, 5);
+    for (const match of [{ shard: '0' }, { shard: '1' }, {}]) {
+      const expected = lastOf(reading.quantiles([0.9], 'h', match)[0]);
+      assert.equal(reading.quantileNow(0.9, 'h', match), expected, `${at} of ${JSON.stringify(match)}`);
+    }
+  }
+  assert.equal(new Reading(timeline, 5).quantileNow(0.9, 'h', { shard: '1' }), 0.9);
+  assert.ok(Number.isNaN(new Reading(timeline, 5).quantileNow(0.9, 'h', { shard: '2' })));
+});
+
 test('a sum that is there without a shard wins over the shards, which are added up otherwise', () => {
   const timeline = new Timeline(1, 10);
   const of = (id: number, labels: Record<string, string>): Series => ({ id, name: 'g', labels, kind: 'gauge' });
@@ -67,7 +85,7 @@ test('a sum that is there without a shard wins over the shards, which are added 
 test('rows that are known already are not taken twice, and an epoch follows the other', () => {
   const timeline = timelineOf([1, 2, 3]);
   const columns = timeline.bind([COUNTER]);
-  timeline.appendAll([{ history: history(1, 2000, [[2, 3, 4]]), columns }]);
+  timeline.appendAll(history(1, 2000, [[2, 3, 4]]), columns);
   timeline.append(4000, columns, [9]);
   assert.deepEqual(list(timeline.times.subarray(0, timeline.length)), [1000, 2000, 3000, 4000]);
   assert.deepEqual(list(columns[0].values.subarray(0, 4)), [1, 2, 3, 4]);
@@ -84,14 +102,15 @@ test('a full timeline drops its oldest rows and keeps the columns beside each ot
   }
 });
 
-test('parts of one question that begin at different rows are laid beside each other by time', () => {
+test('a series that is left out is forgotten, and its name with it', () => {
   const timeline = new Timeline(1, 10);
-  const other: Series = { ...COUNTER, id: 5, name: 'm' };
-  timeline.appendAll([
-    { history: history(0, 1000, [[1, 2, 3]]), columns: timeline.bind([COUNTER]) },
-    { history: history(1, 2000, [[20, 30]], [5]), columns: timeline.bind([other]) },
-  ]);
-  assert.deepEqual(list(timeline.named('m')[0].values.subarray(0, 3)), [NaN, 20, 30]);
+  const other: Series = { ...COUNTER, id: 5, labels: { tenant: 'x' } };
+  timeline.append(1000, timeline.bind([COUNTER, other]), [1, 2]);
+  timeline.keep([COUNTER]);
+  const reading = new Reading(timeline, 1);
+  assert.deepEqual([reading.last('n'), reading.last('n', { tenant: 'x' })], [1, NaN]);
+  timeline.append(2000, timeline.bind([COUNTER, other]), [3, 4]);
+  assert.deepEqual(list(timeline.named('n')[1].values.subarray(0, 2)), [NaN, 4]);
 });
 
 test('what the gateway looks at every five seconds is no saw of zeros and peaks', () => {
@@ -101,10 +120,14 @@ test('what the gateway looks at every five seconds is no saw of zeros and peaks'
   assert.ok(list(busy).slice(10).every((it) => it === 0.5));
 });
 
-test('questions stay within what control answers, whole names by their sign', () => {
+test('questions stay within what control answers, however many series there are', () => {
   const many = (name: string, count: number): Series[] => Array.from({ length: count }, (_, id) => ({ id, name, labels: { id: String(id) }, kind: 'gauge' }));
-  const series = [...many('a', 400), ...many('a_by_tenant', 100), ...many('b', 300), ...many('too_many', 600)];
-  assert.deepEqual(groupsOf(['a$', 'b', 'a_by', 'too_many', 'unknown'], series), [['a$'], ['b', 'a_by']]);
+  const series = [...many('a', 400), ...many('a_by_tenant', 112), ...many('b', 900), ...many('c', 20_000)];
+  assert.equal(rowsMaxOf(['a$'], series), 3600);
+  assert.equal(rowsMaxOf(['a', 'a_by'], series), 3600);
+  assert.equal(rowsMaxOf(['b'], series), 2048);
+  assert.equal(rowsMaxOf(['c'], series), 92);
+  assert.equal(rowsMaxOf(['unknown'], series), 3600);
 });
 
 test('a token is asked for where one helps, and every other refusal is said with its words', () => {
@@ -201,9 +224,9 @@ test('a key can go only beside another one that is used', () => {
 test('what follows after a clock was set back is shown, and what stood at its times before goes', () => {
   const timeline = new Timeline(1, 100);
   const columns = timeline.bind([COUNTER]);
-  timeline.appendAll([{ history: history(0, 100_000, [[1, 2, 3]]), columns }]);
+  timeline.appendAll(history(0, 100_000, [[1, 2, 3]]), columns);
   const next = { ...history(0, 50_000, [[7, 8]]), epoch: 'f' };
-  timeline.appendAll([{ history: next, columns }]);
+  timeline.appendAll(next, columns);
   timeline.append(52_000, columns, [9]);
   assert.equal(columns[0].values[timeline.length - 1], 9);
   const times = list(timeline.times.subarray(0, timeline.length));
@@ -257,4 +280,16 @@ test('a tab that is not looked at lets go of its stream, also where it broke mea
   await settle();
   assert.equal(open.size, 1);
   Object.assign(globalThis, before);
+});
+
+test('refusals say since when all of them are here, by the shard that reaches back least', () => {
+  const of = (shard: number, count: number, every_ms: number): Refusal[] => Array.from({ length: count }, (_, at) => ({ t_ms: 1_000_000 - at * every_ms, status: at === 0 ? 401 : 429, code: 'x', tenant: null, key_id: null, shard }));
+  const newest = (...parts: Refusal[][]) => parts.flat().sort((a, b) => b.t_ms - a.t_ms);
+  assert.equal(wholeSince([]), -Infinity);
+  assert.equal(wholeSince(of(0, 99, 10)), -Infinity);
+  const busy = newest(of(0, 128, 10), of(1, 128, 2), of(2, 90, 100));
+  assert.equal(wholeSince(busy), 1_000_000 - 127 * 2);
+  assert.equal(limitedOf(busy), 127 + 127 + 89);
+  const many = newest(...Array.from({ length: 10 }, (_, shard) => of(shard, 50, 1)));
+  assert.equal(wholeSince(many), 1_000_000 - 49);
 });

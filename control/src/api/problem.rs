@@ -1,6 +1,6 @@
 //! Why a request is not carried out, as an answer: one row makes status, code and title. No answer holds a token.
 
-use crate::console::history::{COLUMNS_MAX, ROWS_MAX};
+use crate::console::history::NUMBERS_MAX;
 use crate::console::shown::STREAMS_MAX;
 use crate::controller::Refusal;
 use crate::tokens::{Actor, Role};
@@ -135,7 +135,7 @@ impl Problem {
                 "Without ADMIN_TOKENS_FILE every user of this machine may look.".to_owned()
             }
             Problem::TooMuch => format!(
-                "An answer has at most {COLUMNS_MAX} columns, and {ROWS_MAX} rows of so many: name fewer metrics, or a shorter time."
+                "An answer has at most {NUMBERS_MAX} numbers, rows times columns: name fewer metrics, or a shorter time."
             ),
             Problem::Streams => format!(
                 "At most {STREAMS_MAX} streams are open at a time: close a page of the console."

@@ -10,10 +10,10 @@ use std::fmt;
 
 /// Bytes that all rows may take together. Catalog and newest rows are some 4 MiB at most.
 pub const BYTES_MAX: usize = 60 << 20;
-/// Columns that one answer may have.
-pub const COLUMNS_MAX: usize = 512;
-/// Rows that one answer may have at so many columns; more where there are fewer.
+/// Rows that one answer to the console has at most, and a stream replays.
 pub const ROWS_MAX: u64 = 3600;
+/// Numbers that one answer may have: all rows of 512 series, or fewer rows of more.
+pub const NUMBERS_MAX: u64 = 512 * ROWS_MAX;
 
 /// It has a series for each snapshot, so each publishing would take a place for ever.
 const BY_SNAPSHOT: &str = "flk_control_snapshot_suspect";
@@ -143,8 +143,7 @@ impl History {
 
     /// Whether one answer may have so many columns and rows.
     pub fn is_answered(columns: usize, rows: u64) -> bool {
-        let numbers_max = COLUMNS_MAX as u64 * ROWS_MAX;
-        columns <= COLUMNS_MAX && rows.saturating_mul(columns as u64) <= numbers_max
+        rows.saturating_mul(columns as u64) <= NUMBERS_MAX
     }
 
     /// The newest numbers of these series.
@@ -204,6 +203,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
+    use super::super::catalog::SERIES_MAX;
     use super::super::page::samples;
     use super::super::ring::TooHeavy;
     use super::*;
@@ -255,6 +255,21 @@ mod tests {
             .map(|it| format!("{it}"))
             .collect::<Vec<_>>();
         assert_eq!(shown, ["5", "NaN", "NaN", "1", "NaN", "NaN", "NaN", "8"]);
+    }
+
+    #[test]
+    fn an_answer_has_all_series_of_a_few_rows_or_many_rows_of_a_few_series() {
+        for (columns, rows, is_answered) in [
+            (512, ROWS_MAX, true),
+            (513, ROWS_MAX, false),
+            (1, 86_400 / 10, true),
+            (SERIES_MAX, 225, true),
+            (SERIES_MAX, 226, false),
+            (2, u64::MAX, false),
+        ] {
+            let found = History::is_answered(columns, rows);
+            assert_eq!(found, is_answered, "{columns} columns, {rows} rows");
+        }
     }
 
     #[test]

@@ -110,8 +110,7 @@ pub async fn record(
 ) {
     let mut attention = Attention::default();
     let mut disk = Disk::of(source.wal_dir().to_owned(), threads);
-    source.look().await;
-    tokio::spawn(source.clone().follow());
+    source.follow().await;
     loop {
         match clock.due(now_ms()) {
             Due::In(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,

@@ -15,9 +15,12 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How often the data plane is asked for its page, which is another one after a restart.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// The first answer is not waited for any longer: the directory may be on a file system that hangs.
+const FIRST_MAX: Duration = Duration::from_secs(2);
 /// `/metrics` that comes later belongs to no second.
 const PAGE_MAX: Duration = Duration::from_millis(900);
 
@@ -99,16 +102,24 @@ impl Source {
         text
     }
 
-    /// Asks for the page again and again, for as long as the process.
-    pub async fn follow(self) {
-        loop {
-            self.look().await;
-            tokio::time::sleep(ASK_EVERY).await;
-        }
+    /// Asks for the page again and again from now on, for as long as the process. It ends with the first answer, or without one
+    /// where that takes long.
+    pub async fn follow(&self) {
+        let (first, has_come) = oneshot::channel();
+        let source = self.clone();
+        tokio::spawn(async move {
+            source.look().await;
+            // Its caller may have gone on.
+            let _ = first.send(());
+            loop {
+                tokio::time::sleep(ASK_EVERY).await;
+                source.look().await;
+            }
+        });
+        let _ = tokio::time::timeout(FIRST_MAX, has_come).await;
     }
 
-    /// Asks once.
-    pub async fn look(&self) {
+    async fn look(&self) {
         let directory = self.wal_dir.clone();
         let asked = self
             .threads
@@ -151,6 +162,9 @@ fn is_late(error: &std::io::Error) -> bool {
 mod tests {
     use super::*;
     use flk_dataplane::driver::statistics::{Published, publish};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use std::fs::OpenOptions;
+    use std::time::Instant;
 
     fn page(started_wall_us: u64) -> (Published, Reader) {
         let published = publish(1).unwrap();
@@ -182,6 +196,31 @@ mod tests {
             panic!("it is there");
         };
         assert_eq!(now.started_wall_us(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_hangs_is_away_and_is_asked_again_when_it_answers() {
+        let directory = tempfile::tempdir().unwrap();
+        let hangs = directory.path().join("wal");
+        // Nothing else has it open: to open it takes until something does.
+        let mode = Mode::RUSR | Mode::WUSR;
+        mknodat(CWD, &hangs, FileType::Fifo, mode, 0).unwrap();
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+        let source = Source::of(
+            hangs.clone(),
+            Scraper::of(address, None),
+            Threads::default(),
+        );
+        source.follow().await;
+        let before = source.page().await.unwrap_err();
+        let both = OpenOptions::new().read(true).write(true).open(&hangs);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while source.page().await == Err(before.clone()) {
+            assert!(Instant::now() < deadline, "it was not asked again");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // It stays open: the runtime waits for its threads.
+        std::mem::forget(both);
     }
 
     #[test]

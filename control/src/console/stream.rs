@@ -2,7 +2,7 @@
 //! nothing is queued for it: it goes on behind a gap with the rows that are still kept, none twice. A client that takes nothing
 //! for some seconds is cut off, and may come again with the number of its last row.
 
-use super::history::{COLUMNS_MAX, Epoch, ROWS_MAX, Step};
+use super::history::{Epoch, NUMBERS_MAX, ROWS_MAX, Step};
 use super::shown::{Shown, Tick};
 use super::threads::Threads;
 use super::{held, numbers};
@@ -295,8 +295,7 @@ impl Stream {
 
 /// Rows of so many columns that one event may replay: never more numbers than an answer may have.
 fn replayed_max(columns: usize) -> u64 {
-    let numbers_max = COLUMNS_MAX as u64 * ROWS_MAX;
-    (numbers_max / columns.max(1) as u64).clamp(1, ROWS_MAX)
+    (NUMBERS_MAX / columns.max(1) as u64).clamp(1, ROWS_MAX)
 }
 
 fn alive(every: Duration) -> Interval {

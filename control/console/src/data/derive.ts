@@ -149,6 +149,34 @@ export class Reading {
     return made;
   }
 
+  // The newest of the quantiles, for which only a window is looked at.
+  quantileNow(q: number, name: string, match: Match = {}, window_s: number = this.window_s): number {
+    const columns = this.columns(`${name}_bucket`, match);
+    const all = columns.find((it) => it.labels.le === '+Inf');
+    const [from, row] = all ? this.newest(all.values, window_s) : [0, 0];
+    if (from === row) return NaN;
+    const grown = new Map<number, number>();
+    for (const it of columns) {
+      const edge = it.labels.le === '+Inf' ? Infinity : Number(it.labels.le);
+      grown.set(edge, (grown.get(edge) ?? 0) + lastOf(unwrapped(it.values.subarray(from, row + 1), row + 1 - from)));
+    }
+    const edges = [...grown.keys()].sort((a, b) => a - b);
+    return quantileOf(q, edges, edges.map((it) => grown.get(it) ?? NaN));
+  }
+
+  // The newest known row, and the nearest known one at least a window before, or the first.
+  private newest(known: Float64Array, window_s: number): [number, number] {
+    let [from, row] = [-1, -1];
+    const oldest_ms = () => this.timeline.times[row] - window_s * 1000 + this.timeline.step_s * 500;
+    for (let at = this.length - 1; at >= 0; at -= 1) {
+      if (Number.isNaN(known[at])) continue;
+      if (row < 0) row = at;
+      from = at;
+      if (this.timeline.times[at] <= oldest_ms()) break;
+    }
+    return [Math.max(0, from), Math.max(0, row)];
+  }
+
   // Evaluates `value(row, from)` for each row at which `known` is known, with the nearest known row at least `window_s` before.
   private over(window_s: number, value: (row: number, from: number) => number, known: Float64Array): Float64Array {
     const { times } = this.timeline;

@@ -25,7 +25,8 @@ export interface Want {
   fixed: { from_ms: number; to_ms: number } | null;
 }
 
-const COLUMNS_MAX = 512;
+// Control answers with so many numbers at a time, rows times columns.
+const NUMBERS_MAX = 512 * 3600;
 const ROWS_MAX = 3600;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 // A stream that says nothing for so long is dead: control sends a comment each 15 s, a sample each 1 s or 10 s.
@@ -102,15 +103,14 @@ export class Feed {
     const { from: begin_seq, to } = this.bounds(step);
     // After a break only what was missed.
     const [epoch, last] = this.last.split(':');
+    if (epoch === catalog.epoch) this.timeline.keep(catalog.series);
     const from = epoch === catalog.epoch ? Math.max(begin_seq, Number(last) + 1) : begin_seq;
-    const groups = groupsOf(this.want.names, catalog.series);
     const byId = new Map(catalog.series.map((it) => [it.id, it]));
-    for (let begin = from; begin < to; begin += ROWS_MAX) {
-      const end = Math.min(to, begin + ROWS_MAX);
-      const asked = groups.map((names) => api.history(this.want.step_s, begin, end, names));
-      const histories = (await Promise.all(asked)).filter((it) => it.epoch === catalog.epoch);
+    const rows_max = rowsMaxOf(this.want.names, catalog.series);
+    for (let begin = from; begin < to; begin += rows_max) {
+      const history = await api.history(this.want.step_s, begin, Math.min(to, begin + rows_max), this.want.names);
       if (turn !== this.turn) return 0;
-      this.lay(histories, byId);
+      if (history.epoch === catalog.epoch) this.lay(history, byId);
     }
     this.last = `${catalog.epoch}:${to - 1}`;
     return to - from;
@@ -125,14 +125,8 @@ export class Feed {
     return { from: clip(seq(fixed.from_ms) - 60), to: clip(seq(fixed.to_ms) + 1) };
   }
 
-  private lay(histories: readonly History[], byId: ReadonlyMap<number, Series>): void {
-    const parts = histories.map((history) => {
-      const series = history.series.map((id) => byId.get(id));
-      // A series newer than the catalog has no name yet; its column goes nowhere.
-      const named = series.map((it, at) => it ?? unnamed(history.series[at]));
-      return { history, columns: this.timeline.bind(named) };
-    });
-    this.timeline.appendAll(parts);
+  private lay(history: History, byId: ReadonlyMap<number, Series>): void {
+    this.timeline.appendAll(history, this.timeline.bind(namedOf(history.series, byId)));
     this.bump();
   }
 
@@ -172,7 +166,7 @@ export class Feed {
     if (this.want.fixed) return this.greeted();
     // A series came between the catalog and the stream.
     if (!hello.series.every((id) => byId.has(id))) return this.restart();
-    this.order = this.timeline.bind(hello.series.map((id) => byId.get(id) ?? unnamed(id)));
+    this.order = this.timeline.bind(namedOf(hello.series, byId));
     this.greeted();
   }
 
@@ -192,7 +186,7 @@ export class Feed {
   private replay(history: History, id: string): void {
     if (this.want.fixed) return;
     if (!this.catalog || history.epoch !== this.catalog.epoch) return this.restart();
-    this.lay([history], new Map(this.catalog.series.map((it) => [it.id, it])));
+    this.lay(history, new Map(this.catalog.series.map((it) => [it.id, it])));
     const rows = history.columns[0]?.length ?? 0;
     this.last = id !== '' ? id : `${history.epoch}:${history.first + rows - 1}`;
   }
@@ -254,27 +248,17 @@ export function linkAfter(refused: Refused, before: Link, now_ms: number): Link 
   return { state: 'lost', why: refused.message, since_ms: before.state === 'lost' ? before.since_ms : now_ms };
 }
 
-function unnamed(id: number): Series {
-  return { id, name: '', labels: { id: String(id) }, kind: 'gauge' };
+// A series newer than the catalog has no name yet; its column goes nowhere.
+export function namedOf(ids: readonly number[], byId: ReadonlyMap<number, Series>): Series[] {
+  return ids.map((id) => byId.get(id) ?? { id, name: '', labels: { id: String(id) }, kind: 'gauge' });
 }
 
 function isNamed(name: string, asked: string): boolean {
   return asked.endsWith('$') ? name === asked.slice(0, -1) : name.startsWith(asked);
 }
 
-// Names in groups that control answers in one question each: at most 512 series.
-export function groupsOf(names: readonly string[], series: readonly Series[]): string[][] {
-  const groups: string[][] = [];
-  let room = 0;
-  for (const name of names) {
-    const count = series.filter((it) => isNamed(it.name, name)).length;
-    if (count === 0 || count > COLUMNS_MAX) continue;
-    if (count > room) {
-      groups.push([]);
-      room = COLUMNS_MAX;
-    }
-    groups[groups.length - 1].push(name);
-    room -= count;
-  }
-  return groups;
+// Rows of all series with these names that control answers one question with.
+export function rowsMaxOf(names: readonly string[], series: readonly Series[]): number {
+  const count = series.filter((it) => names.some((name) => isNamed(it.name, name))).length;
+  return Math.min(ROWS_MAX, Math.max(1, Math.floor(NUMBERS_MAX / Math.max(1, count))));
 }

@@ -49,6 +49,16 @@ export class Timeline {
     return this.byName.get(name) ?? [];
   }
 
+  // Columns of other series end here: what was read of them last is not what they are now.
+  keep(series: readonly Series[]): void {
+    const kept = new Set(series.map((it) => keyOf(it.name, it.labels)));
+    for (const [key, column] of this.columns) {
+      if (kept.has(key)) continue;
+      this.columns.delete(key);
+      this.byName.set(column.name, this.named(column.name).filter((it) => it !== column));
+    }
+  }
+
   get last_ms(): number {
     return this.length === 0 ? -Infinity : this.times[this.length - 1];
   }
@@ -61,21 +71,17 @@ export class Timeline {
     this.version += 1;
   }
 
-  // Adds the rows of histories of one range of time; they are parts of one question, with other series each.
-  appendAll(parts: readonly { history: History; columns: readonly Column[] }[]): void {
-    const first = parts[0]?.history;
-    if (!first) return;
-    if (first.epoch !== this.epoch) this.begin(first);
-    const rows_count = Math.max(0, ...parts.map(({ history }) => history.columns[0]?.length ?? 0));
+  // Adds the rows of a history that are newer than the last.
+  appendAll(history: History, columns: readonly Column[]): void {
+    if (history.epoch !== this.epoch) this.begin(history);
+    const { t0_ms, step_s, columns: numbers } = history;
+    const rows_count = numbers[0]?.length ?? 0;
     const begin_ms = this.last_ms;
     for (let row = 0; row < rows_count; row += 1) {
-      const t_ms = first.t0_ms + row * first.step_s * 1000;
+      const t_ms = t0_ms + row * step_s * 1000;
       if (t_ms <= begin_ms) continue;
       const at = this.nextRow(t_ms);
-      for (const { history, columns } of parts) {
-        const shifted = row + Math.round((first.t0_ms - history.t0_ms) / (history.step_s * 1000));
-        columns.forEach((column, series) => (column.values[at] = history.columns[series]?.[shifted] ?? NaN));
-      }
+      columns.forEach((column, series) => (column.values[at] = numbers[series]?.[row] ?? NaN));
     }
     this.version += 1;
   }

@@ -73,7 +73,7 @@ function list(lines: readonly string[], at: number, href: Href): [HTMLElement, n
   return [h(isOrdered ? 'ol' : 'ul', {}, ...items), from];
 }
 
-const SPAN = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\(([^)]+)\)/g;
+const SPAN = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\(([^)]+)\)|\*([^*\s][^*]*)\*/g;
 
 function inline(text: string, href: Href): Child[] {
   const made: Child[] = [];
@@ -83,6 +83,7 @@ function inline(text: string, href: Href): Child[] {
     end = found.index + found[0].length;
     if (found[1] !== undefined) made.push(h('code', {}, found[1]));
     else if (found[2] !== undefined) made.push(h('strong', {}, found[2]));
+    else if (found[5] !== undefined) made.push(h('em', {}, found[5]));
     else {
       const runbook = /^([a-z0-9-]+)\.md/.exec(found[4])?.[1];
       const target = runbook === undefined ? null : href(runbook);

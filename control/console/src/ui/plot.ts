@@ -195,7 +195,8 @@ export class Plot {
     const unit = this.spec.unit;
     return {
       width: this.width, height: this.height, pxAlign: 1, legend: { show: false },
-      padding: [8, 18, 0, 0],
+      // Half of the last time below the plot.
+      padding: [8, Math.round(root * 1.7), 0, 0],
       cursor: { sync: { key: 'flk' }, points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
       scales: {
         x: { time: true, min: this.frame.from_ms / 1000, max: this.frame.to_ms / 1000, auto: false },

@@ -1,11 +1,12 @@
 // The last refusals: when, why, whose. Never what was sent.
 
 import { api } from '../data/api';
-import { clock, full } from '../data/clock';
+import { clock, full, type Zone } from '../data/clock';
 import { Polled } from '../data/polled';
+import { limitedOf, wholeSince } from '../data/refused';
 import { text } from '../data/units';
 import type { Refusal } from '../data/wire';
-import { h } from '../ui/dom';
+import { h, say } from '../ui/dom';
 import { Plot } from '../ui/plot';
 import { Table } from '../ui/table';
 import { Filter } from './filter';
@@ -27,6 +28,7 @@ export class RefusalsView implements View {
   private readonly groups: Table<Group>;
   private readonly list: Table<Refusal & { key: string }>;
   private readonly filter: Filter;
+  private readonly reach = h('p', { class: 'under' });
   private readonly refusals: Polled<Refusal[]>;
 
   constructor(shell: Shell) {
@@ -49,11 +51,12 @@ export class RefusalsView implements View {
       { title: 'Key', text: (it) => it.key_id ?? '–' },
       { title: 'Shard', text: (it) => String(it.shard), value: (it) => it.shard },
     ], (it) => it.key, 'Nothing was refused, or nothing fits the filter.');
-    this.element = h('div', { class: 'page' }, this.filter.element, h('div', { class: 'grid' }, this.plot.element, this.groups.element), this.list.element);
+    this.element = h('div', { class: 'page' }, this.filter.element, h('div', { class: 'grid' }, this.plot.element, this.groups.element), this.reach, this.list.element);
   }
 
-  update({ reading, frame }: Context): void {
+  update({ reading, frame, address }: Context): void {
     this.filter.update();
+    say(this.reach, reachOf(this.refusals.value ?? [], address.zone));
     const refused = outcomeLines(reading, reading.timeline.step_s).slice(3);
     this.plot.set(frame, refused.length > 0 ? refused : [{ label: '4xx', values: reading.rate('http_requests_total', (labels) => (labels.code ?? '').startsWith('4')) }]);
     const kept = (this.refusals.value ?? []).filter((it) => this.filter.keeps([it.code, String(it.status), it.tenant ?? '', it.key_id ?? '']));
@@ -65,6 +68,15 @@ export class RefusalsView implements View {
     this.refusals.end();
     this.plot.end();
   }
+}
+
+// How far back the list reaches. What was pushed out is still counted in the plot.
+function reachOf(refusals: readonly Refusal[], zone: Zone): string {
+  const since_ms = wholeSince(refusals);
+  if (since_ms === -Infinity) return 'Each shard keeps its last 128 refusals; none of them has gone since the gateway started.';
+  const limited = limitedOf(refusals);
+  const crowd = limited * 2 > refusals.length ? ` ${text(limited, 'count')} of ${text(refusals.length, 'count')} are 429, so others soon have no room: the plot counts those that have gone.` : '';
+  return `Each shard keeps its last 128 refusals: all since ${full(since_ms, zone)} are here, and what was before has gone.${crowd}`;
 }
 
 // Refusals of the same moment are told apart by how many of them came before.

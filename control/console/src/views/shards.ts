@@ -16,6 +16,7 @@ interface Row {
   rate: number;
   batch: number;
   flush: number;
+  late: number;
   hops: number;
   keys: number;
   connections: number;
@@ -33,6 +34,7 @@ const COLUMNS: readonly TableColumn<Row>[] = [
   { title: 'Records', text: (it) => text(it.rate, 'rate'), value: (it) => it.rate },
   { title: 'Batch', hint: 'Records of a batch of the log, on average', text: (it) => text(it.batch, 'count'), value: (it) => it.batch },
   { title: 'Flush', hint: 'Mean time of a flush', text: (it) => text(it.flush, 'seconds'), value: (it) => it.flush },
+  { title: 'Flush p99', hint: 'What 99 of 100 flushes of the last seconds stay below', text: (it) => text(it.late, 'seconds'), value: (it) => it.late },
   { title: 'Claims', hint: 'Claims a second, to itself or to other shards', text: (it) => text(it.hops, 'rate'), value: (it) => it.hops },
   { title: 'Keys', hint: 'Keys in its part of the dedup table', text: (it) => text(it.keys, 'count'), value: (it) => it.keys },
   { title: 'Connections', text: (it) => text(it.connections, 'count'), value: (it) => it.connections },
@@ -43,7 +45,7 @@ const COLUMNS: readonly TableColumn<Row>[] = [
 export class ShardsView implements View {
   readonly element: HTMLElement;
   readonly names = [
-    'flk_shard_', 'flk_wal_batch_records_sum', 'flk_wal_batch_records_count', 'flk_wal_flush_seconds_sum', 'flk_wal_flush_seconds_count', 'flk_stage_seconds_count', 'flk_dedup_keys$', 'flk_connections$', 'flk_mailbox_messages_max$',
+    'flk_shard_', 'flk_wal_batch_records_sum', 'flk_wal_batch_records_count', 'flk_wal_flush_seconds', 'flk_stage_seconds_count', 'flk_dedup_keys$', 'flk_connections$', 'flk_mailbox_messages_max$',
   ];
   private readonly table: Table<Row>;
   private readonly busiest = new Tile('Busiest core');
@@ -103,6 +105,7 @@ function rowOf(reading: Reading, shard: string, cpu: number, node: number): Row 
     rate: reading.rateNow('flk_ingest_total', own),
     batch: lastOf(reading.mean('flk_wal_batch_records', own)),
     flush: lastOf(reading.mean('flk_wal_flush_seconds', own)),
+    late: reading.quantileNow(0.99, 'flk_wal_flush_seconds', own),
     hops: reading.rateNow('flk_stage_seconds_count', { shard, stage: 'owner_hop' }),
     keys: reading.last('flk_dedup_keys', own),
     connections: reading.last('flk_connections', own),

@@ -41,6 +41,7 @@ export class Fake {
   private now_s = Math.floor(Date.now() / 1000);
   private sessions = new Set<string>();
   private isAway = false;
+  private readonly leftOut = new Set<string>();
 
   constructor(private readonly dist: string, private readonly shape: Shape = USUAL, past_s = 1200) {
     this.model = new Model(shape, this.now_s - past_s);
@@ -84,6 +85,16 @@ export class Fake {
 
   firstRecord(): void {
     this.model.record();
+  }
+
+  // There is no memory any more for the series of this name.
+  leaveOut(name: string): void {
+    this.leftOut.add(name);
+    this.send('series', {});
+  }
+
+  private kept() {
+    return this.model.series.filter((it) => !this.leftOut.has(it.name));
   }
 
   private begin(past_s: number): void {
@@ -149,7 +160,7 @@ export class Fake {
     if (found) return found[1] === KNOWN_ID ? json(response, this.found(url.searchParams.get('tenant') ?? 'default')) : problem(response, 404, 'not_found', 'No outcome of this id is stored for this tenant.');
     switch (route) {
       case 'catalog':
-        return json(response, { epoch: this.epoch, now_ms: this.now_s * 1000, left_out: 0, series: this.model.series, steps: this.rings.map((it) => ({ step_s: it.step_s, keeps_s: it.keeps * it.step_s, first_seq: it.first, next_seq: it.first + it.rows.length, t0_ms: it.t0_ms })) });
+        return json(response, { epoch: this.epoch, now_ms: this.now_s * 1000, left_out: this.model.series.length - this.kept().length, series: this.kept(), steps: this.rings.map((it) => ({ step_s: it.step_s, keeps_s: it.keeps * it.step_s, first_seq: it.first, next_seq: it.first + it.rows.length, t0_ms: it.t0_ms })) });
       case 'history':
         return this.history(url, response);
       case 'stream':
@@ -172,16 +183,16 @@ export class Fake {
   private ids(names: string): number[] {
     const asked = names.split(',').filter((it) => it !== '');
     const fits = (name: string) => asked.some((it) => (it.endsWith('$') ? name === it.slice(0, -1) : name.startsWith(it)));
-    return this.model.series.filter((it) => fits(it.name)).map((it) => it.id);
+    return this.kept().filter((it) => fits(it.name)).map((it) => it.id);
   }
 
   private history(url: URL, response: ServerResponse): void {
     const ring = this.rings.find((it) => String(it.step_s) === url.searchParams.get('step_s'));
     const ids = this.ids(url.searchParams.get('names') ?? '');
-    if (!ring || ids.length > 512) return problem(response, 400, 'query_invalid', 'At most 512 series of a known step.');
+    if (!ring) return problem(response, 400, 'query_invalid', 'step_s is 1 or 10');
     const from = Math.max(ring.first, Number(url.searchParams.get('from') ?? ring.first));
     const to = Math.min(ring.first + ring.rows.length, Number(url.searchParams.get('to') ?? Infinity));
-    if (to - from > 3600) return problem(response, 400, 'query_invalid', 'At most 3600 rows.');
+    if ((to - from) * ids.length > 512 * 3600) return problem(response, 400, 'too_much', 'Too many columns or rows.');
     json(response, this.part(ring, ids, from, to));
   }
 

@@ -31,6 +31,7 @@ export class Gateway {
   static async start(): Promise<Gateway> {
     for (const name of ['flk', 'flk-dataplane', 'flk-control']) assert.ok(existsSync(join(BIN, name)), `${name} is not in ${BIN}: build it, or name another directory in FLK_BIN`);
     const made = new Gateway(await freePort(), await freePort());
+    process.once('exit', () => made.children.forEach((it) => it.kill('SIGKILL')));
     made.configure();
     await made.startGateway();
     await made.startControl();
@@ -43,8 +44,7 @@ export class Gateway {
 
   async startGateway(): Promise<void> {
     this.run('flk-dataplane', []);
-    // It reads its log first, which takes its time on a busy machine.
-    await until('the gateway is ready', () => answers(`http://127.0.0.1:${this.port}/readyz`), 120_000);
+    await until('the gateway is ready', () => answers(`http://127.0.0.1:${this.port}/readyz`));
   }
 
   async startControl(): Promise<void> {

@@ -123,8 +123,7 @@ export class Model {
     this.add('flk_ingest_total', own, Math.round(rate * share));
     this.add('flk_wal_batch_records_sum', own, rate * share * 2);
     this.add('flk_wal_batch_records_count', own, rate === 0 ? 0 : 95);
-    this.add('flk_wal_flush_seconds_sum', own, rate === 0 ? 0 : 95 * 0.00045);
-    this.add('flk_wal_flush_seconds_count', own, rate === 0 ? 0 : 95);
+    this.histogram('flk_wal_flush_seconds', own, STAGE, rate === 0 ? 0 : 95, shard === 0 ? 0.0004 : 0.0005);
     this.add('flk_stage_seconds_count', { ...own, stage: 'owner_hop' }, Math.round(rate * share));
     this.set('flk_dedup_keys', own, rate === 0 ? 0 : Math.round((200_000 + this.second * 700) * share));
     this.set('flk_connections', own, rate === 0 ? 0 : shard === 0 ? 37 : 27);

@@ -177,9 +177,11 @@ async fn a_client_that_comes_again_gets_what_it_missed_and_nothing_twice() {
 
 #[tokio::test]
 async fn rows_of_more_columns_than_an_answer_has_are_replayed_in_parts() {
+    /// Twice as many as have all rows in one answer.
+    const COLUMNS: usize = 2 * (NUMBERS_MAX / ROWS_MAX) as usize;
     let world = World::new();
     let page = |row: usize| -> String {
-        let series = 0..2 * COLUMNS_MAX;
+        let series = 0..COLUMNS;
         series.map(|at| format!("a{at} {}\n", row + at)).collect()
     };
     let parts = [ROWS_MAX / 2, 200];
@@ -187,7 +189,7 @@ async fn rows_of_more_columns_than_an_answer_has_are_replayed_in_parts() {
     let mut client = world.stream(world.last(0));
     assert_eq!(
         client.greeted().await["series"].as_array().unwrap().len(),
-        2 * COLUMNS_MAX
+        COLUMNS
     );
     let mut next = 1;
     for rows in parts {
