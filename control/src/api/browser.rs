@@ -172,6 +172,8 @@ mod tests {
         assert_eq!(found("a=b; flk_session=7; c=d").as_deref(), Some("7"));
         assert_eq!(found("flk_session="), Some(String::new()));
         assert_eq!(found("flk_session2=7; xflk_session=8"), None);
+        let two = headers(&[("cookie", "a=b"), ("cookie", "flk_session=7")]);
+        assert_eq!(cookie(&two, "flk_session"), Some("7"));
         let set = set_cookie("flk_session", "7", 3600, true);
         for part in [
             "flk_session=7;",

@@ -242,6 +242,14 @@ impl hyper::body::Body for Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::clock::Clock;
+    use crate::console::history::ROWS_MAX;
+    use crate::console::page::samples;
+    use crate::console::sessions::Sessions;
+    use crate::console::source::Source;
+    use crate::console::threads::Threads;
+    use crate::scrape::Scraper;
+    use axum::http::Request;
 
     #[test]
     fn names_are_so_many_that_comparing_them_holds_nobody_up() {
@@ -252,5 +260,38 @@ mod tests {
         assert_eq!(asked(NAMES_MAX).unwrap().len(), 7);
         assert!(matches!(asked(NAMES_MAX + 1), Err(Problem::Query(_))));
         assert!(matches!(asked(0), Err(Problem::Query(_))));
+    }
+
+    #[tokio::test]
+    async fn rows_of_many_columns_are_refused_where_they_are_more_than_an_answer_has() {
+        let shown = Shown::begin(&Clock::begin(1_800_000_000_000), Arc::default());
+        let page: String = (0..COLUMNS_MAX).map(|at| format!("a{at} 1\n")).collect();
+        shown.take(0, samples(&page), None);
+        shown.take(10 * ROWS_MAX - 1, samples(&page), None);
+        let threads = Threads::default();
+        let nowhere = Scraper::of(([127, 0, 0, 1], 1).into(), None);
+        let console = Console {
+            shown: Arc::new(shown),
+            source: Source::of("/no/such/directory".into(), nowhere, threads.clone()),
+            journal: Arc::default(),
+            sessions: Arc::new(Sessions::of_process(7, false)),
+            kept: Arc::default(),
+            threads,
+            is_tls: false,
+        };
+        for (query, is_answered) in [
+            ("names=a", false),
+            ("names=a&from=1", true),
+            ("names=a7", true),
+        ] {
+            let uri = format!("/v1/console/history?step_s=10&{query}");
+            let (head, ()) = Request::get(uri).body(()).unwrap().into_parts();
+            let parameter = None;
+            let answer = history(&console, &Asked { head, parameter }).await;
+            match is_answered {
+                true => assert_eq!(answer.unwrap().status(), StatusCode::OK),
+                false => assert!(matches!(answer, Err(Problem::TooMuch)), "{query}"),
+            }
+        }
     }
 }

@@ -60,3 +60,21 @@ pub(super) async fn of_client<T>(request: &Extensions, sent: impl Future<Output 
     silence.inspect(|it| it.end());
     sent
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_silent_while_its_client_owes_a_body_and_no_longer() {
+        let begun = Arc::default();
+        let silence = Silence::of_new(&begun);
+        silence.end();
+        let mut request = Extensions::new();
+        request.insert(silence.clone());
+        let sent = of_client(&request, async { silence.since().is_some() });
+        assert!(sent.await, "it gives way meanwhile");
+        begun.notified().await;
+        assert_eq!(silence.since(), None, "it is being answered");
+    }
+}

@@ -311,5 +311,11 @@ mod tests {
             .collect();
         assert_eq!(placed(&mut catalog, &page, 0).len(), SERIES_MAX);
         assert_eq!((catalog.left_out(), catalog.shown().len()), (3, SERIES_MAX));
+        // Who looks is told when it is another number.
+        let revision = catalog.revision();
+        placed(&mut catalog, &page, 1);
+        assert_eq!(catalog.revision(), revision);
+        placed(&mut catalog, "n{tenant=\"another\"} 1\n", 2);
+        assert_eq!((catalog.left_out(), catalog.revision()), (1, revision + 1));
     }
 }

@@ -257,6 +257,7 @@ mod tests {
             vec![],
             &[(2, packed), (3, closed(1)), (4, SegmentState::Next)],
         );
+        assert_eq!(changes(&after, &after), [], "it was packed before");
         let found = changes(&before, &after);
         assert_eq!(
             found,

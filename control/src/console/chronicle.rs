@@ -293,6 +293,14 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_when_its_line_says() {
+        let event = event(line(7, "publish").as_bytes()).unwrap();
+        assert_eq!(event.t_ms, 1_796_126_407_000);
+        let early = line(7, "publish").replace("2026", "1969");
+        assert_eq!(super::event(early.as_bytes()), None);
+    }
+
+    #[test]
     fn a_start_begins_with_the_end_of_a_long_log() {
         let directory = tempfile::tempdir().unwrap();
         let text: String = (0..2000)

@@ -99,7 +99,8 @@ mod tests {
         let mut clock = Clock::begin(100_000);
         clock.due(100_000);
         assert_eq!(clock.due(99_500), Due::In(1500));
-        assert_eq!(clock.due(98_900), Due::NewHistory);
+        assert_eq!(clock.due(99_000), Due::In(2000));
+        assert_eq!(clock.due(98_999), Due::NewHistory);
         assert_eq!(clock.due(101_000 + 3600 * 1000), Due::Row { missed: 3600 });
         let mut clock = Clock::begin(100_000);
         assert_eq!(clock.due(100_000 + 3601 * 1000), Due::NewHistory);

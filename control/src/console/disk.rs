@@ -228,6 +228,8 @@ fn deleted_next(segments: &[File]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flk_dataplane::wal::batch::{BatchFields, BatchLimits, OpenBatch};
+    use flk_dataplane::wal::buffer::Blocks;
     use flk_dataplane::wal::manifest::{CLOCK_BEGIN_US, Cover};
 
     const LOG: LogId = LogId {
@@ -331,6 +333,33 @@ mod tests {
     }
 
     #[test]
+    fn of_segments_that_are_sealed_the_oldest_is_deleted_next() {
+        let mut manifest = manifest();
+        manifest.slices[0].covers[0].upto = Sequence(9);
+        for (firsts, expected) in [([100, 200], 1), ([200, 100], 2)] {
+            let beginning = |(file, first_ms): (u64, u64)| {
+                let first_ms = Some(first_ms);
+                (file, Beginning { first_ms, bytes: 0 })
+            };
+            let known = Beginnings((1..).zip(firsts).map(beginning).collect());
+            let segments = manifest.logs[0].segments.clone();
+            // Each in a log of its own, so that none ends where another begins.
+            let logs = (0..2).map(|at| LogEntry {
+                id: LOG,
+                segments: vec![segments[at]],
+                ..manifest.logs[0].clone()
+            });
+            let manifest = Manifest {
+                logs: logs.collect(),
+                ..manifest.clone()
+            };
+            let next = of_manifest(&manifest, &known, None).deleted_next;
+            let name = NumberedFile::Segment(expected).to_string();
+            assert_eq!(next, Some(name));
+        }
+    }
+
+    #[test]
     fn what_the_gateway_says_of_its_room_counts() {
         let room = Room {
             cap_bytes: 1,
@@ -352,5 +381,32 @@ mod tests {
         }
         assert_eq!(json["files"][4]["kind"], "slice");
         assert!(json["files"][4].get("shard").is_none());
+    }
+
+    #[test]
+    fn what_another_segment_left_in_a_file_is_not_the_first_batch_of_this_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let fields = BatchFields {
+            salt: 5,
+            sequence: Sequence(1),
+            wall_us: 1_800_000_000_123_456,
+            ..BatchFields::default()
+        };
+        let mut block = Blocks::with_capacity(BLOCK_BYTES);
+        OpenBatch::new(BatchLimits::default()).assemble(&fields, None, &mut block);
+        let name = NumberedFile::Segment(3).to_string();
+        let bytes = [&[0; BLOCK_BYTES][..], block.bytes()].concat();
+        std::fs::write(directory.path().join(name), bytes).unwrap();
+        let read = |salt| {
+            let entry = SegmentEntry {
+                salt,
+                ..segment(3, SegmentState::Open)
+            };
+            let found = beginning(&WalDir::at(directory.path()), &entry);
+            (found.first_ms, found.bytes)
+        };
+        let bytes = (BLOCK_BYTES + block.len()) as u64;
+        assert_eq!(read(5), (Some(1_800_000_000_123), bytes));
+        assert_eq!(read(6), (None, bytes));
     }
 }

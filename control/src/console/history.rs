@@ -242,6 +242,48 @@ mod tests {
     }
 
     #[test]
+    fn a_series_is_missing_in_the_row_of_ten_seconds_before_it_came() {
+        let mut history = begun();
+        (4..15).for_each(|_| pushed(&mut history, "a 5\n"));
+        (15..=20).for_each(|_| pushed(&mut history, "a 5\nb 8\n"));
+        let (first, tens) = columns(&history, Step::TenSeconds, &[0, 1]);
+        assert_eq!((first, &tens[0][..]), (1, &[5.0, 5.0][..]));
+        assert!(tens[1][0].is_nan() && tens[1][1] == 8.0, "{tens:?}");
+    }
+
+    #[test]
+    fn an_answer_of_few_columns_may_have_more_rows_than_one_of_many() {
+        let of_a_day = Step::TenSeconds.bounds().rows_max;
+        assert!(History::is_answered(COLUMNS_MAX, ROWS_MAX));
+        assert!(History::is_answered(1, of_a_day));
+        let most = COLUMNS_MAX as u64 * ROWS_MAX / of_a_day;
+        assert!(History::is_answered(most as usize, of_a_day));
+        assert!(!History::is_answered(most as usize + 1, of_a_day));
+        assert!(!History::is_answered(COLUMNS_MAX, ROWS_MAX + 1));
+        assert!(!History::is_answered(COLUMNS_MAX + 1, 1));
+        assert!(!History::is_answered(COLUMNS_MAX, u64::MAX));
+    }
+
+    #[test]
+    fn series_that_are_too_heavy_for_the_day_alone_are_left_out_too() {
+        let mut history = begun();
+        let page = |row: u64| -> String {
+            let number = |at: u64| (row * 1000 + at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11;
+            let tenants = 0..600;
+            tenants
+                .map(|at| format!("t{{tenant=\"{at}\"}} {}\n", number(at)))
+                .collect()
+        };
+        // Each number is another one in each row of ten seconds, and stays for nine of those of one.
+        for number in 4..=600 {
+            pushed(&mut history, &page(number / 10));
+        }
+        let left = history.catalog.find(&["t"]).len();
+        assert_eq!(history.catalog.left_out(), 600 - left);
+        assert!((300..600).contains(&left), "{left}");
+    }
+
+    #[test]
     fn a_gap_has_no_numbers_and_a_reset_is_seen_as_a_fall() {
         let mut history = begun();
         pushed(&mut history, "a 5\n");

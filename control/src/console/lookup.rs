@@ -211,3 +211,72 @@ fn show(it: &StoredOutcome, tenant: &str, pcs_id: [u8; 32]) -> Result<Shown, Not
 fn name_of(slice: u64) -> String {
     NumberedFile::Slice(slice).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flk_contract::ParamsVersion;
+    use flk_dataplane::dedup::Decided;
+    use flk_dataplane::keeper::find::Decision;
+    use flk_dataplane::wal::files::{MANIFEST, SECRET};
+    use flk_dataplane::wal::secret::Secret;
+
+    #[test]
+    fn ids_that_were_hashed_under_another_secret_are_not_said_to_be_unknown() {
+        let directory = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: Vec<u8>| {
+            std::fs::write(directory.path().join(name), bytes).unwrap();
+        };
+        let (id, key) = ([1; 16], [2; 16]);
+        let manifest = Manifest {
+            secret: id,
+            ..Manifest::default()
+        };
+        put(MANIFEST, manifest.encode());
+        put(SECRET, Secret { id, key }.encode());
+        let found = || look_up(&WalDir::at(directory.path()), "default", [7; 32], 7);
+        assert_eq!(found(), Err(NotFound::Unknown));
+        put(SECRET, Secret { id: [3; 16], key }.encode());
+        let Err(NotFound::Unreadable(why)) = found() else {
+            panic!("another secret finds nothing");
+        };
+        assert!(why.contains("secret"), "{why}");
+    }
+
+    #[test]
+    fn times_of_an_outcome_are_milliseconds_and_one_that_is_over_says_when_it_was() {
+        let mut stored = StoredOutcome {
+            decision: Decision {
+                decided: Decided {
+                    reason: 1,
+                    ..Decided::default()
+                },
+                params: ParamsVersion::default(),
+                origin: Origin::Slice(8),
+                decided_us: 1_800_000_000_123_456,
+                key_id: Some([0xab; 8]),
+            },
+            slice: None,
+            expires_us: 1_800_000_900_654_321,
+            is_alive: true,
+        };
+        let shown = show(&stored, "acme", [7; 32]).unwrap();
+        let json = serde_json::to_value(&shown).unwrap();
+        for (name, value) in [
+            ("tenant", "acme".into()),
+            ("pcs_id", "07".repeat(32).into()),
+            ("status", 202.into()),
+            ("decided_ms", 1_800_000_000_123_u64.into()),
+            ("expires_ms", 1_800_000_900_654_u64.into()),
+            ("key_id", "ab".repeat(8).into()),
+            ("origin", "slice-0000000000000008.flk".into()),
+            ("slice", "slice-0000000000000008.flk".into()),
+        ] {
+            let value: serde_json::Value = value;
+            assert_eq!(json[name], value, "{name}");
+        }
+        stored.is_alive = false;
+        let over = NotFound::Expired(1_800_000_900_654);
+        assert_eq!(show(&stored, "acme", [7; 32]), Err(over));
+    }
+}

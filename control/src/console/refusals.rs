@@ -2,6 +2,7 @@
 
 use super::source::Source;
 use flk_dataplane::http::Problem;
+use flk_dataplane::stats::refused::Refused;
 use serde::Serialize;
 
 /// Refusals that are shown.
@@ -22,7 +23,10 @@ pub struct Shown {
 
 /// The newest first; none while the data plane is away.
 pub fn refusals(source: &Source) -> Vec<Shown> {
-    let all = source.reader().map_or_else(Vec::new, |it| it.refusals());
+    shown(source.reader().map_or_else(Vec::new, |it| it.refusals()))
+}
+
+fn shown(all: Vec<Refused>) -> Vec<Shown> {
     let shown = all.into_iter().take(SHOWN_MAX).filter_map(|it| {
         // One of a later version has no words here.
         let problem = Problem::from_number(it.problem)?;
@@ -37,4 +41,26 @@ pub fn refusals(source: &Source) -> Vec<Shown> {
         })
     });
     shown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_many_refusals_the_newest_are_shown() {
+        let count = 2 * SHOWN_MAX as u64;
+        let all = (0..count).rev().map(|t_ms| Refused {
+            wall_us: t_ms * 1000 + 999,
+            shard: 7,
+            problem: 60,
+            field: "",
+            tenant: None,
+            key: None,
+        });
+        let shown = shown(all.collect());
+        let times: Vec<u64> = shown.iter().map(|it| it.t_ms).collect();
+        let newest = count - SHOWN_MAX as u64..count;
+        assert_eq!(times, newest.rev().collect::<Vec<_>>());
+    }
 }

@@ -148,6 +148,19 @@ mod tests {
     }
 
     #[test]
+    fn of_tokens_that_have_as_many_sessions_the_oldest_gives_way() {
+        let (sessions, now) = (none(), Instant::now());
+        let begin = |token: usize| sessions.begin([token as u8; 32], now).unwrap();
+        let all: Vec<String> = (0..SESSIONS_MAX).map(begin).collect();
+        let mut another = [0; 32];
+        another[0] = 1;
+        sessions.begin(another, now).unwrap();
+        let lasts = |cookie: &String| sessions.token(cookie, now).is_some();
+        let ended: Vec<usize> = (0..SESSIONS_MAX).filter(|&at| !lasts(&all[at])).collect();
+        assert_eq!(ended, [0]);
+    }
+
+    #[test]
     fn a_token_that_signs_in_again_and_again_ends_no_session_of_another_one() {
         let (sessions, now) = (none(), Instant::now());
         let other = sessions.begin([1; 32], now).unwrap();

@@ -127,3 +127,26 @@ fn tick(history: &History, away: Option<Arc<str>>) -> Tick {
         away,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalog::SERIES_MAX;
+    use super::super::page::samples;
+    use super::*;
+
+    #[test]
+    fn what_the_history_costs_is_counted_with_each_row() {
+        let costs = Arc::<ConsoleCosts>::default();
+        let shown = Shown::begin(&Clock::begin(1_800_000_000_000), Arc::clone(&costs));
+        let page = |series: usize| -> String {
+            let all = 0..series;
+            all.map(|at| format!("n{{tenant=\"{at}\"}} 1\n")).collect()
+        };
+        shown.take(0, samples(&page(SERIES_MAX + 3)), None);
+        let of = |cost: &AtomicU64| cost.load(Ordering::Relaxed);
+        assert_eq!(of(&costs.series_left_out), 3);
+        assert_eq!(of(&costs.history_bytes), shown.history().bytes() as u64);
+        shown.take(0, samples(&page(1)), None);
+        assert_eq!(of(&costs.series_left_out), 0);
+    }
+}

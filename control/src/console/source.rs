@@ -238,10 +238,13 @@ mod tests {
             follow(&there, Err(PageError::NoPage)),
             Found::NoPage
         ));
-        assert!(matches!(
-            follow(&there, Err(PageError::Damaged)),
-            Found::NoPage
-        ));
+        let without = follow(&there, Err(PageError::Damaged));
+        assert!(matches!(without, Found::NoPage));
+        // It is busy, and its metrics come all the same.
+        let late = follow(&without, refused(ErrorKind::WouldBlock));
+        assert!(matches!(late, Found::NoPage));
+        let gone = follow(&without, refused(ErrorKind::ConnectionRefused));
+        assert!(matches!(gone, Found::Away(_)));
     }
 
     #[tokio::test]

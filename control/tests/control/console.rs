@@ -3,7 +3,7 @@
 
 use crate::events::Events;
 use crate::fake::SHARDS;
-use crate::world::{Control, World};
+use crate::world::{Control, World, text};
 use flk_dataplane::stats::refusals::Noted;
 use flk_testkit::process::Process;
 use flk_testkit::{DEADLINE, wait_until};
@@ -282,6 +282,25 @@ fn what_needs_attention_comes_with_its_runbook() {
             .unwrap()
             .contains(&matter)
     );
+}
+
+#[test]
+fn the_overview_says_what_is_in_force_and_since_when() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    let overview = || control.get("/v1/console/overview");
+    let key = || overview()["tenants"][0]["keys"][0]["fingerprint"].clone();
+    wait_until("the document is known", DEADLINE, || key().is_string());
+    let (before, first) = (overview(), key());
+    assert_eq!(before["snapshot"]["since_ms"], 7000);
+    assert_eq!(before["started_ms"], 1_700_000_000_000_u64);
+    assert_eq!(before["shards"].as_array().unwrap().len(), SHARDS as usize);
+    std::fs::write(world.path().join("other"), "ab".repeat(16)).unwrap();
+    world.set_text(&text(1000).replace("\"key\"", "\"other\""));
+    wait_until("it is that of the next", DEADLINE, || {
+        key().is_string() && key() != first
+    });
+    assert_ne!(overview()["snapshot"], before["snapshot"]);
 }
 
 #[test]

@@ -188,3 +188,23 @@ fn quantile(part: f64, mut buckets: Vec<(f64, f64)>) -> f64 {
     }
     edge_before
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_within_its_bucket_and_above_all_edges_the_highest_of_them() {
+        let buckets = vec![(f64::INFINITY, 10.0), (0.5, 4.0), (1.0, 8.0)];
+        for (part, expected) in [
+            (0.2, 0.25),
+            (0.4, 0.5),
+            (0.6, 0.75),
+            (0.8, 1.0),
+            (0.95, 1.0),
+        ] {
+            assert_eq!(quantile(part, buckets.clone()), expected, "{part}");
+        }
+        assert!(quantile(0.95, vec![(1.0, 0.0), (f64::INFINITY, 0.0)]).is_nan());
+    }
+}

@@ -225,4 +225,25 @@ mod tests {
             (1, Some(7.0))
         );
     }
+
+    #[test]
+    fn a_rate_over_a_moment_says_nothing_and_growth_over_it_does() {
+        let windows = BTreeMap::from([("wanted".to_owned(), 300_000)]);
+        let mut watched = Watched::of(windows);
+        let selector = Selector {
+            name: "wanted".to_owned(),
+            matchers: Vec::new(),
+        };
+        let mut at = |now_ms: u64, value: u64| {
+            watched.take(now_ms, samples(&format!("wanted {value}\n")));
+            let of = |growth| {
+                let found = watched.growth(growth, &selector, 300_000);
+                found.first().map(|it| it.1)
+            };
+            (of(Growth::Rate), of(Growth::Increase))
+        };
+        assert_eq!(at(1_000, 50), (None, Some(0.0)));
+        assert_eq!(at(10_999, 70), (None, Some(20.0)));
+        assert_eq!(at(11_000, 80), (Some(3.0), Some(30.0)));
+    }
 }
