@@ -243,7 +243,7 @@ impl hyper::body::Body for Events {
 mod tests {
     use super::*;
     use crate::console::clock::Clock;
-    use crate::console::history::ROWS_MAX;
+    use crate::console::history::{NUMBERS_MAX, ROWS_MAX};
     use crate::console::page::samples;
     use crate::console::sessions::Sessions;
     use crate::console::source::Source;
@@ -265,7 +265,8 @@ mod tests {
     #[tokio::test]
     async fn rows_of_many_columns_are_refused_where_they_are_more_than_an_answer_has() {
         let shown = Shown::begin(&Clock::begin(1_800_000_000_000), Arc::default());
-        let page: String = (0..COLUMNS_MAX).map(|at| format!("a{at} 1\n")).collect();
+        let columns = 0..NUMBERS_MAX / ROWS_MAX;
+        let page: String = columns.map(|at| format!("a{at} 1\n")).collect();
         shown.take(0, samples(&page), None);
         shown.take(10 * ROWS_MAX - 1, samples(&page), None);
         let threads = Threads::default();

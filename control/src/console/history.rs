@@ -252,19 +252,6 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_few_columns_may_have_more_rows_than_one_of_many() {
-        let of_a_day = Step::TenSeconds.bounds().rows_max;
-        assert!(History::is_answered(COLUMNS_MAX, ROWS_MAX));
-        assert!(History::is_answered(1, of_a_day));
-        let most = COLUMNS_MAX as u64 * ROWS_MAX / of_a_day;
-        assert!(History::is_answered(most as usize, of_a_day));
-        assert!(!History::is_answered(most as usize + 1, of_a_day));
-        assert!(!History::is_answered(COLUMNS_MAX, ROWS_MAX + 1));
-        assert!(!History::is_answered(COLUMNS_MAX + 1, 1));
-        assert!(!History::is_answered(COLUMNS_MAX, u64::MAX));
-    }
-
-    #[test]
     fn series_that_are_too_heavy_for_the_day_alone_are_left_out_too() {
         let mut history = begun();
         let page = |row: u64| -> String {

@@ -272,7 +272,7 @@ async fn a_client_that_takes_none_of_its_rows_holds_up_no_rows_of_others() {
     let all = answers.available_permits();
     // So many columns that ten events replay the rows.
     let mut asked = world.asked(Step::Second, world.last(0));
-    asked.ids = vec![0; COLUMNS_MAX * 36];
+    asked.ids = vec![0; (NUMBERS_MAX / 100) as usize];
     let mut client = world.begin(asked, always());
     client.greeted().await;
     while answers.available_permits() == all {
