@@ -23,3 +23,24 @@ pub(super) async fn made<T: Send + 'static>(
     let made = place.run(work).await;
     made.map_err(|error| Problem::Bug(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::threads::Threads;
+
+    /// What takes longer does not come.
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn work_that_finds_no_thread_in_time_is_refused_and_not_begun() {
+        let threads = Threads::default();
+        let places = [threads.place().await, threads.place().await];
+        let work = || panic!("no thread is free");
+        let refused = timeout(DEADLINE, made(threads.place(), work)).await;
+        let refused: Result<(), Problem> = refused.expect("it does not wait for ever");
+        assert!(matches!(refused, Err(Problem::Busy)));
+        drop(places);
+        assert!(matches!(made(threads.place(), || 7).await, Ok(7)));
+    }
+}

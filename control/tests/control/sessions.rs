@@ -1,5 +1,6 @@
 //! Users of the console who sign in: what a session may do, and when it ends.
 
+use crate::events::Events;
 use crate::world::{Control, World};
 use flk_control::tokens::{Role, make};
 use flk_testkit::client::{Connection, Response};
@@ -161,4 +162,22 @@ fn beyond_loopback_the_console_needs_a_setting_that_says_how_browsers_reach_it()
             assert_eq!(set.contains("Secure"), is_secure, "{set}");
         }
     }
+}
+
+#[test]
+fn a_stream_ends_with_the_session_that_it_was_begun_in() {
+    let world = World::with_rate(1000);
+    let (control, token) = with_token(&world, "local");
+    let [one, other] = [(); 2].map(|()| cookie(&sign_in(&control, &token, "")));
+    let open = |cookie: &str| Events::open(&control, "names=flk_control_", cookie).unwrap();
+    let (mut ends, mut goes_on) = (open(&one), open(&other));
+    ends.until("sample");
+    control.ask("DELETE", "/console/session", &one);
+    // It asks again whether it may go on with each sign of life.
+    let has_ended = (0..40).any(|_| {
+        goes_on.until("sample");
+        ends.next().is_none()
+    });
+    assert!(has_ended);
+    goes_on.until("sample");
 }

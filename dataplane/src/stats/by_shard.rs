@@ -131,4 +131,28 @@ mod tests {
         let lines = alone.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!(compared * 3, lines, "each is one of the page");
     }
+
+    #[test]
+    fn each_number_has_the_label_of_the_shard_that_it_is_of() {
+        let stats = Stats::new(2);
+        let page = &stats.shards[1];
+        page.ingest.add(5);
+        page.connections.set(6);
+        page.flush_s.observe_all(0.002, 7);
+        page.owner_hop_s.observe_all(0.0, 8);
+        let mut alone = String::new();
+        render(&stats.parts(), &mut alone);
+        for (name, more, number) in [
+            ("flk_ingest_total", "", 5),
+            ("flk_connections", "", 6),
+            ("flk_wal_flush_seconds_count", "", 7),
+            ("flk_wal_flush_seconds_bucket", ",le=\"+Inf\"", 7),
+            (HOPS, ",stage=\"owner_hop\"", 8),
+        ] {
+            for (shard, expected) in [(0, 0), (1, number)] {
+                let line = format!("{name}{{shard=\"{shard}\"{more}}} {expected}");
+                assert!(alone.lines().any(|it| it == line), "{line}\n{alone}");
+            }
+        }
+    }
 }

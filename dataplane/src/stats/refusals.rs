@@ -160,8 +160,11 @@ mod tests {
                 }
             });
             while !writer.is_finished() {
+                let mut newer = u64::MAX;
                 for noted in refusals.newest() {
                     assert_eq!(noted.problem, noted.wall_us as u8);
+                    assert!(noted.wall_us < newer, "in order, and each once");
+                    newer = noted.wall_us;
                 }
             }
         });

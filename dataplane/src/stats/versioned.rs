@@ -55,6 +55,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_never_written_is_not_there() {
+        let versioned = Versioned::<2>::default();
+        assert_eq!(versioned.read(), None);
+        versioned.write(2, &[7, 8]);
+        assert_eq!(versioned.read(), Some((2, [7, 8])));
+    }
+
+    #[test]
     fn what_is_overwritten_while_it_is_read_is_never_given_out() {
         // So many words that most readings meet a write.
         const WORDS: usize = 4096;
