@@ -20,7 +20,7 @@ use crate::driver::console::{Console, last_words};
 use crate::driver::core_dumps::CoreDumps;
 use crate::driver::observer::{Observed, Observer};
 use crate::driver::passed::{Passed, PassedError};
-use crate::driver::probe::DriverKind;
+use crate::driver::probe::{DriverKind, Requested};
 use crate::driver::pulse::Pulse;
 use crate::driver::rate::Buckets;
 use crate::driver::sandbox::{self, Accessible, Readable, Sandbox, Wanted};
@@ -353,6 +353,9 @@ fn publish_statistics(config: &Config, host: &Host, console: &Console) -> (Stats
     };
     let header = stats.parts().header;
     header.driver.set(host.driver.kind.name());
+    let is_fallback = config.driver == Requested::Auto && host.driver.kind == DriverKind::Portable;
+    let fallback = &stats.parts().process.driver_is_fallback;
+    fallback.set(u64::from(is_fallback));
     if let Some(region) = &config.region {
         header.region.set(region.as_str());
     }

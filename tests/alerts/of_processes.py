@@ -1,13 +1,17 @@
 """Faults of processes: stopped, killed, refused, crowded, unread."""
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import balanced
+import chart
+import pod
 from faults import causes
 from halted import halted
 from place import Gateway
@@ -25,7 +29,7 @@ def a_gateway_is_stopped_and_goes_on(place):
     place.resolves("FLKBackendDown", "FLKHealthCheckFailing")
 
 
-@causes("FLKBackendDown")
+@causes("FLKBackendDown", "FLKPortableDriver")
 def the_uring_driver_is_asked_for_where_the_kernel_refuses_it(place):
     gateway = Gateway(place)
     gateway.stop()
@@ -40,6 +44,23 @@ def the_uring_driver_is_asked_for_where_the_kernel_refuses_it(place):
     gateway.start()
     place.resolves("FLKBackendDown")
     assert gateway.metric("flk_uring_enters_total") == 0
+    place.fires("FLKPortableDriver")
+    # Where it is meant, nothing is to be said.
+    gateway.stop()
+    gateway.env["FLK_DRIVER"] = "portable"
+    gateway.start()
+    place.resolves("FLKPortableDriver")
+
+
+@causes("FLKTimeWithheld")
+def a_gateway_starts_months_after_its_last_reading_of_the_clock(place):
+    shutil.copytree(chart.ROOT / "golden/wal/v2", place.root / "wal")
+    place.faulty()
+    gateway = Gateway(place)
+    place.fires("FLKTimeWithheld")
+    released = subprocess.run([pod.BIN / "flk", "wal", "release-clock", "--dir", gateway.env["WAL_DIR"]], capture_output=True, text=True, timeout=60)
+    assert released.returncode == 0, released.stderr
+    place.resolves("FLKTimeWithheld")
 
 
 @causes("FLKRestarting")

@@ -137,6 +137,8 @@ CASES = {
     ),
     "FLKConnectionsEvicted": counters({f"flk_connections_evicted_total{{{GATEWAY}}}": 0}, {f"flk_connections_evicted_total{{{GATEWAY}}}": 9}, GATEWAY),
     "FLKLogLinesDropped": grows("flk_log_lines_dropped_total"),
+    "FLKPortableDriver": gauge(f"flk_driver_fallback{{{GATEWAY}}}", 0, 1),
+    "FLKTimeWithheld": gauge(f"flk_clock_withheld_seconds{{{GATEWAY}}}", 0, 7200),
     "FLKClockDrift": gauge('node_timex_offset_seconds{job="node",instance="a"}', 0.001, -2, 'job="node",instance="a"'),
     "FLKCertificateExpiry": gauge('probe_ssl_earliest_cert_expiry{job="flk-health",instance="a"}', 9000000, 100000,
                                   'job="flk-health",instance="a"', during=120),

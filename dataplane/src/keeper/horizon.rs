@@ -39,7 +39,7 @@ impl Horizon {
 }
 
 impl Service {
-    /// Looks how far back the log reaches, and shows it.
+    /// Looks how far back the log reaches, and shows it, with the time that is withheld from the clock that says so.
     pub(crate) async fn show_horizon(&mut self) -> Result<(), Halt> {
         let mut oldest_s: Option<u32> = None;
         for (log, entry) in self.first_segments() {
@@ -52,6 +52,8 @@ impl Service {
         stats.horizon_us.set(u64::from(age_s) * 1_000_000);
         let age_max_s = self.store.config.body_age_max_s;
         stats.horizon_us_max.set(u64::from(age_max_s) * 1_000_000);
+        let withheld_s = self.store.manifest.withheld_s;
+        stats.withheld_us.set(withheld_s.saturating_mul(1_000_000));
         Ok(())
     }
 

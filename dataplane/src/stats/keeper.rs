@@ -34,6 +34,8 @@ pub struct KeeperStats {
     pub horizon_us: Cell,
     /// `WAL_MAX_AGE` in microseconds.
     pub horizon_us_max: Cell,
+    /// Time that is withheld from the expiry clock, in microseconds.
+    pub withheld_us: Cell,
     /// Holds.
     pub holds: Cell,
     /// Ranges of sequences that were deleted although a hold was not done with them.
@@ -68,6 +70,8 @@ pub struct ProcessStats {
     pub open_fds: Cell,
     /// Limit of them.
     pub max_fds: Cell,
+    /// 1 where the portable driver runs although it was not asked for. It is written once, at the start.
+    pub driver_is_fallback: Cell,
 }
 
 /// What is observed of one shard from outside.

@@ -291,6 +291,7 @@ const LOG: &[Metric] = &[
     keeper("flk_wal_packed_saved_bytes_total", Kind::Counter, "Bytes that the files of packed log segments take less than before.", |it| &it.packed_saved_bytes).unit(Unit::Bytes),
     keeper("flk_wal_horizon_seconds", Kind::Gauge, "Age of the oldest batch in the log: so far back bodies are kept. By the expiry clock, as WAL_MAX_AGE; 0 while there is none.", |it| &it.horizon_us).unit(Unit::Seconds),
     keeper("flk_wal_horizon_seconds_max", Kind::Gauge, "WAL_MAX_AGE.", |it| &it.horizon_us_max).unit(Unit::Seconds),
+    keeper("flk_clock_withheld_seconds", Kind::Gauge, "Time that passed by the wall clock and is withheld from expiry, until flk wal release-clock lets it count.", |it| &it.withheld_us).unit(Unit::Seconds),
     keeper("flk_wal_holds", Kind::Gauge, "Holds: readers outside of the process that keep segments until they are done with them.", |it| &it.holds),
     series("flk_wal_hold_kept_bytes", Kind::Gauge, &["hold"], "Bytes of segments that a hold keeps although WAL_MAX_AGE is over for them. 64 names have samples of their own.", holds::kept_bytes).unit(Unit::Bytes),
     series("flk_wal_hold_behind_bytes", Kind::Gauge, &["hold"], "Bytes of closed segments that a hold is not done with.", holds::behind_bytes).unit(Unit::Bytes),
@@ -346,6 +347,7 @@ const SHARDS: &[Metric] = &[
 const PROCESS: &[Metric] = &[
     series("flk_build_info", Kind::Info, &["version", "arch", "wal_format", "stats_layout"], "What this program is.", series::build_info),
     series("flk_node_info", Kind::Info, &["region", "node"], "Where it runs: REGION_ID, empty until it is set; NODE_ID is reserved and empty.", series::node_info),
+    process("flk_driver_fallback", Kind::Gauge, "1 where FLK_DRIVER=auto had to take the portable driver because io_uring does not work here; 0 where the driver is the one that is wanted.", |it| &it.driver_is_fallback),
     process("flk_log_lines_dropped_total", Kind::Counter, "Log lines dropped because standard error could not take them.", |it| &it.log_lines_dropped),
     process("flk_log_lines_left_out_total", Kind::Counter, "Log lines left out because there were more of their event in ten seconds than are written.", |it| &it.log_lines_left_out),
     process("process_cpu_seconds_total", Kind::Counter, "CPU time of the process, user and system; at most 5 s old, as all of the process.", |it| &it.cpu_us).unit(Unit::Seconds),

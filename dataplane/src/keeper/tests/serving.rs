@@ -448,11 +448,12 @@ fn withheld_time_is_released_by_command_and_stays_released() {
     world.decide(0, 1, 2 * DAY_S);
     let mut world = world.restarted(Lost::Nothing, 1, u64::from(3 * DAY_S));
     assert_eq!(world.known(), vec![1]);
+    let withheld_s = u64::from(3 * DAY_S - 3_600);
+    let shown_s = |world: &World| world.config.stats.keeper.withheld_us.get() / 1_000_000;
+    assert_eq!(shown_s(&world), withheld_s);
     let reply = command(&mut world, "flk1 release-clock");
-    assert_eq!(
-        reply,
-        format!("ok {{\"released_s\":{}}}", 3 * DAY_S - 3_600)
-    );
+    assert_eq!(reply, format!("ok {{\"released_s\":{withheld_s}}}"));
+    assert_eq!(shown_s(&world), 0);
     assert_eq!(world.shards[0].begin.clock.base_s, 3 * DAY_S);
     let world = world.restarted(Lost::Everything, 1, 0);
     assert_eq!(world.known(), Vec::<u32>::new());
