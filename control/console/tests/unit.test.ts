@@ -13,6 +13,7 @@ import { brief, text } from '../src/data/units';
 import type { History, Refusal, Series } from '../src/data/wire';
 import { csv } from '../src/data/csv';
 import { gridOf } from '../src/data/grid';
+import { isDue } from '../src/data/motion';
 import { verdictOf, type KeyRow } from '../src/data/keys';
 import { limitedOf, wholeSince } from '../src/data/refused';
 
@@ -292,4 +293,17 @@ test('refusals say since when all of them are here, by the shard that reaches ba
   assert.equal(limitedOf(busy), 127 + 127 + 89);
   const many = newest(...Array.from({ length: 10 }, (_, shard) => of(shard, 50, 1)));
   assert.equal(wholeSince(many), 1_000_000 - 49);
+});
+
+test('a plot is drawn again when it would move by two pixels, and whenever something else is looked at', () => {
+  const drawn = { length: 300, from_ms: 0, to_ms: 300_000 };
+  const due = (change: Partial<typeof drawn>, width = 430) => isDue(drawn, { times: new Float64Array(0), ...drawn, ...change }, width);
+  assert.equal(due({}), false);
+  assert.equal(due({ length: 301, from_ms: 1000, to_ms: 301_000 }), false);
+  assert.equal(due({ length: 302, from_ms: 2000, to_ms: 302_000 }), true);
+  assert.equal(due({ length: 301, from_ms: 1000, to_ms: 301_000 }, 1200), true);
+  assert.equal(due({ length: 200, from_ms: 1000, to_ms: 301_000 }), true, 'the oldest rows have gone');
+  assert.equal(due({ length: 301 }), true, 'rows of a range that has ended');
+  assert.equal(due({ from_ms: -600_000 }), true, 'a longer range');
+  assert.equal(due({ from_ms: -5000, to_ms: 295_000 }), true, 'an earlier range');
 });

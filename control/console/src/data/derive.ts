@@ -47,6 +47,7 @@ export interface Buckets {
 
 export class Reading {
   private readonly known = new Map<string, Float64Array>();
+  private readonly knownBuckets = new Map<string, Buckets>();
 
   constructor(
     readonly timeline: Timeline,
@@ -124,6 +125,15 @@ export class Reading {
   }
 
   buckets(name: string, match: Match = {}): Buckets {
+    const key = typeof match === 'function' ? null : `${name}|${JSON.stringify(match)}`;
+    const known = key === null ? undefined : this.knownBuckets.get(key);
+    if (known) return known;
+    const made = this.counted(name, match);
+    if (key !== null) this.knownBuckets.set(key, made);
+    return made;
+  }
+
+  private counted(name: string, match: Match): Buckets {
     const columns = this.columns(`${name}_bucket`, typeof match === 'function' ? match : { ...match });
     const edge = (it: Column) => (it.labels.le === '+Inf' ? Infinity : Number(it.labels.le));
     const edges = [...new Set(columns.map(edge))].sort((a, b) => a - b);

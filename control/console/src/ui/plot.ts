@@ -4,6 +4,7 @@
 import uPlot from 'uplot';
 import { clock, day, full, type Zone } from '../data/clock';
 import type { Span } from '../data/grid';
+import { isDue, type Drawn } from '../data/motion';
 import { brief, text, type Unit } from '../data/units';
 import type { Cell } from '../data/csv';
 import { fill, h, mark, say } from './dom';
@@ -45,6 +46,7 @@ export class Plot {
   private readonly empty = h('p', { class: 'empty', hidden: true }, 'No readings in this range yet.');
   private values: HTMLElement[] = [];
   private drawn: uPlot | null = null;
+  private picture: Drawn = { length: 0, from_ms: 0, to_ms: 0 };
   private labels = '';
   private lines: Line[] = [];
   private frame: Frame = { times: new Float64Array(0), length: 0, from_ms: 0, to_ms: 1, zone: 'utc' };
@@ -139,6 +141,9 @@ export class Plot {
     this.speak();
     if (!this.isSeen || !this.frame.length || !this.lines.length) return;
     if (this.width === 0) return;
+    if (this.drawn && !isDue(this.picture, this.frame, this.width)) return;
+    const { length, from_ms, to_ms } = this.frame;
+    this.picture = { length, from_ms, to_ms };
     const data = this.data();
     if (!this.drawn) {
       this.drawn = new uPlot(this.options(), data, this.box);
@@ -240,8 +245,10 @@ export class Plot {
   }
 
   private hover(index: number | null): void {
-    const first = this.frame.length - (this.drawn?.data[0].length ?? 0);
-    const row = index === null ? null : first + index;
+    // What is drawn may be older than what is known.
+    const t_s = index === null ? undefined : this.drawn?.data[0][index];
+    const found = t_s === undefined ? -1 : this.frame.times.subarray(0, this.frame.length).indexOf(Math.round(t_s * 1000));
+    const row = found < 0 ? null : found;
     if (row === this.hovered) return;
     this.hovered = row;
     this.lines.forEach((it, at) => say(this.values[at], this.valueAt(it, row)));

@@ -47,10 +47,10 @@ export class Gateway {
     await until('the gateway is ready', () => answers(`http://127.0.0.1:${this.port}/readyz`));
   }
 
-  async startControl(): Promise<void> {
-    this.run('flk-control', []);
+  async startControl(more: NodeJS.ProcessEnv = {}): Promise<void> {
+    this.run('flk-control', [], 'flk-control', more);
     await until('control answers', () => answers(`${this.origin}/health`));
-    if (FROM_DIST) return;
+    if (FROM_DIST || more.ADMIN_CONSOLE === 'off') return;
     const page = await fetch(`${this.origin}/console/`);
     assert.match(await page.text(), /console\.js/, `flk-control of ${BIN} has no console in it: run make console, then build it`);
   }
@@ -102,9 +102,15 @@ export class Gateway {
     };
   }
 
-  private run(program: string, args: string[], name = program): void {
+  pid(name: string): number {
+    const pid = this.children.get(name)?.pid;
+    assert.ok(pid, `${name} does not run`);
+    return pid;
+  }
+
+  private run(program: string, args: string[], name = program, more: NodeJS.ProcessEnv = {}): void {
     const log = openSync(join(this.directory, `${name}.log`), 'a');
-    this.children.set(name, spawn(join(BIN, program), args, { cwd: this.directory, env: this.environment(), stdio: ['ignore', log, log] }));
+    this.children.set(name, spawn(join(BIN, program), args, { cwd: this.directory, env: { ...this.environment(), ...more }, stdio: ['ignore', log, log] }));
   }
 }
 
