@@ -109,7 +109,7 @@ impl Attention {
             for (labels, value) in found.into_iter().take(SHOWN_MAX) {
                 let key = (number, labels);
                 let since_ms = *self.since_ms.entry(key.clone()).or_insert(now_ms);
-                if now_ms.saturating_sub(since_ms) >= rule.for_ms && matters.len() < SHOWN_MAX {
+                if now_ms.saturating_sub(since_ms) >= rule.for_ms {
                     matters.push(Matter {
                         name: rule.name.clone(),
                         severity: rule.severity,
@@ -125,6 +125,7 @@ impl Attention {
         // One that is not true for a moment begins anew, as an alert does.
         self.since_ms.retain(|key, _| holding.contains(key));
         matters.sort_by_key(|it| (it.severity, it.since_ms));
+        matters.truncate(SHOWN_MAX);
         matters
     }
 }

@@ -186,6 +186,17 @@ fn growth_is_counted_over_the_time_that_the_rule_says_and_over_a_restart() {
 }
 
 #[test]
+fn the_most_urgent_of_many_is_shown_first_and_the_least_urgent_is_left_out() {
+    let mut told = Told::new();
+    let key = |at: u64| format!("flk_key_begins_seconds{{tenant=\"acme\",key=\"{at}\"}} 1000\n");
+    let many: String = (0..2 * SHOWN_MAX as u64).map(key).collect();
+    let matters = told.seconds(100, |_| format!("{many}flk_tenants_closed 1\n"));
+    assert_eq!(matters.len(), SHOWN_MAX);
+    assert_eq!(matters[0].name, "FLKTenantsClosed");
+    assert_eq!(matters[1].name, "FLKKeyOld");
+}
+
+#[test]
 fn growth_before_a_gateway_went_is_over_when_its_time_is_over() {
     let mut told = Told::new();
     let errors = |value: u64| format!("flk_wal_errors {value}\n");
