@@ -1,6 +1,7 @@
 // What a timeline means: rates, quantiles, means and shares, each as one value a row. Counters that fall have begun anew. A
 // value that cannot be known is NaN; nothing is guessed.
 
+import { grouped } from './group';
 import type { Column, Timeline } from './timeline';
 import type { Labels } from './wire';
 
@@ -47,6 +48,7 @@ export interface Buckets {
 
 export class Reading {
   private readonly known = new Map<string, Float64Array>();
+  private readonly byTenant = new Map<string, Map<string, Column[]>>();
   private readonly knownBuckets = new Map<string, Buckets>();
 
   constructor(
@@ -61,10 +63,22 @@ export class Reading {
 
   // Columns of a name. Those without `shard` are sums of the others and win, unless a shard is asked for.
   columns(name: string, match: Match = {}): Column[] {
-    const fitting = this.timeline.named(name).filter((it) => fits(it.labels, match));
+    const fitting = this.near(name, match).filter((it) => fits(it.labels, match));
     if (typeof match !== 'function' && 'shard' in match) return fitting;
     const sums = fitting.filter((it) => !('shard' in it.labels));
     return sums.length > 0 ? sums : fitting;
+  }
+
+  // Columns of a name among which those that fit are: a page asks for each of some hundred tenants.
+  private near(name: string, match: Match): readonly Column[] {
+    const named = this.timeline.named(name);
+    if (typeof match === 'function' || !('tenant' in match)) return named;
+    let tenants = this.byTenant.get(name);
+    if (!tenants) {
+      tenants = grouped(named, (it) => it.labels.tenant ?? '');
+      this.byTenant.set(name, tenants);
+    }
+    return tenants.get(match.tenant) ?? [];
   }
 
   has(name: string): boolean {

@@ -2,6 +2,7 @@
 
 import { day, type Zone } from '../data/clock';
 import { combined, lastOf, type Reading } from '../data/derive';
+import { grouped } from '../data/group';
 import { verdictOf, type KeyRow } from '../data/keys';
 import { text } from '../data/units';
 import type { Overview } from '../data/wire';
@@ -33,7 +34,7 @@ export class TenantsView implements View {
   private readonly keys: Table<KeyRow>;
   private readonly rates: Plot;
   private readonly limited: Plot;
-  private all: KeyRow[] = [];
+  private byTenant = new Map<string, KeyRow[]>();
 
   constructor(shell: Shell) {
     const refusals = (it: TenantRow) => shell.href({ page: 'refusals', more: { q: it.id } });
@@ -59,14 +60,15 @@ export class TenantsView implements View {
 
   // What an operator may do with a key. One can go only beside another key of its tenant that is used.
   private verdict(key: KeyRow): [Tone, string] {
-    return verdictOf(key, this.all.filter((it) => it.tenant === key.tenant));
+    return verdictOf(key, this.byTenant.get(key.tenant) ?? []);
   }
 
   update({ reading, overview, frame }: Context): void {
     const rows = tenantRows(reading, overview);
     this.tenants.set(rows);
-    this.all = keyRows(reading, overview, frame.to_ms);
-    this.keys.set(this.all);
+    const keys = keyRows(reading, overview, frame.to_ms);
+    this.byTenant = grouped(keys, (it) => it.tenant);
+    this.keys.set(keys);
     const busiest = rows.toSorted((a, b) => (b.rate || 0) - (a.rate || 0)).slice(0, 6).map((it) => it.id).sort();
     const own = (tenant: string) => ({ tenant });
     this.rates.set(frame, busiest.map((id) => ({ label: id, values: reading.rate('flk_ingest_by_tenant', own(id)) })));
