@@ -20,7 +20,7 @@ use crate::driver::console::{Console, last_words};
 use crate::driver::core_dumps::CoreDumps;
 use crate::driver::observer::{Observed, Observer};
 use crate::driver::passed::{Passed, PassedError};
-use crate::driver::probe::{DriverKind, Requested};
+use crate::driver::probe::DriverKind;
 use crate::driver::pulse::Pulse;
 use crate::driver::rate::Buckets;
 use crate::driver::sandbox::{self, Accessible, Readable, Sandbox, Wanted};
@@ -346,18 +346,23 @@ fn publish_statistics(config: &Config, host: &Host, console: &Console) -> (Stats
             let message = format!(
                 "statistics are in /metrics only, other processes cannot map them: memfd_create: {error}"
             );
-            let error = error.to_string();
-            console.say(StatisticsPrivate { error }, message);
+            console.say(
+                StatisticsPrivate {
+                    error: error.to_string(),
+                },
+                message,
+            );
             (Stats::new(host.shards), None)
         }
     };
-    let header = stats.parts().header;
-    header.driver.set(host.driver.kind.name());
-    let is_fallback = config.driver == Requested::Auto && host.driver.kind == DriverKind::Portable;
-    let fallback = &stats.parts().process.driver_is_fallback;
-    fallback.set(u64::from(is_fallback));
+    let parts = stats.parts();
+    parts.header.driver.set(host.driver.kind.name());
+    parts
+        .process
+        .driver_is_fallback
+        .set(u64::from(host.driver.is_fallback));
     if let Some(region) = &config.region {
-        header.region.set(region.as_str());
+        parts.header.region.set(region.as_str());
     }
     (stats, memory)
 }

@@ -244,6 +244,7 @@ mod tests {
     fn io_uring_that_is_refused_is_a_failure_only_where_it_was_asked_for() {
         let chosen = |kind| Chosen {
             kind,
+            is_fallback: false,
             why: "why".to_owned(),
             costs: String::new(),
         };

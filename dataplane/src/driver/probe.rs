@@ -74,6 +74,8 @@ impl DriverKind {
 pub struct Chosen {
     /// The driver.
     pub kind: DriverKind,
+    /// The other one was wanted, and does not work.
+    pub is_fallback: bool,
     /// The reason.
     pub why: String,
     /// Its cost compared with the other one.
@@ -99,22 +101,25 @@ impl std::error::Error for UringRefused {}
 /// Chooses the driver, trying io_uring unless the portable one was asked for.
 pub fn choose(requested: Requested) -> Result<Chosen, UringRefused> {
     if requested == Requested::Portable {
-        return Ok(portable("FLK_DRIVER=portable asks for it".to_owned()));
+        let why = "FLK_DRIVER=portable asks for it".to_owned();
+        return Ok(portable(why, false));
     }
     match try_uring() {
         Ok(()) => Ok(Chosen {
             kind: DriverKind::Uring,
+            is_fallback: false,
             why: "io_uring works here with all that is needed".to_owned(),
             costs: "nothing: it is the faster driver".to_owned(),
         }),
-        Err(why) if requested == Requested::Auto => Ok(portable(why)),
+        Err(why) if requested == Requested::Auto => Ok(portable(why, true)),
         Err(why) => Err(UringRefused { why }),
     }
 }
 
-fn portable(why: String) -> Chosen {
+fn portable(why: String, is_fallback: bool) -> Chosen {
     Chosen {
         kind: DriverKind::Portable,
+        is_fallback,
         why,
         costs: "one more system call and thread switch per log write, one system call per read and per answer, timers \
                 rounded up to 1 ms, one more thread per shard; durability and answers are the same"

@@ -52,9 +52,14 @@ impl Service {
         stats.horizon_us.set(u64::from(age_s) * 1_000_000);
         let age_max_s = self.store.config.body_age_max_s;
         stats.horizon_us_max.set(u64::from(age_max_s) * 1_000_000);
-        let withheld_s = self.store.manifest.withheld_s;
-        stats.withheld_us.set(withheld_s.saturating_mul(1_000_000));
+        self.show_withheld();
         Ok(())
+    }
+
+    /// Shows the time that is withheld from the expiry clock.
+    pub(crate) fn show_withheld(&self) {
+        let withheld_us = self.store.manifest.withheld_s.saturating_mul(1_000_000);
+        self.store.config.stats.keeper.withheld_us.set(withheld_us);
     }
 
     /// The oldest segment of each log that has batches. One that could not be read is passed over, for so are its bodies.

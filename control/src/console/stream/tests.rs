@@ -205,22 +205,6 @@ async fn rows_of_more_columns_than_an_answer_has_are_replayed_in_parts() {
 }
 
 #[tokio::test]
-async fn a_client_that_missed_more_rows_than_an_answer_has_gets_the_newest_of_them_at_once() {
-    let world = World::new();
-    let newest = ROWS_MAX + 50;
-    (0..=newest).for_each(|row| world.take(&format!("a {row}\n")));
-    let mut client = world.stream(world.last(0));
-    client.greeted().await;
-    let (_, replay) = client.expect("replay").await;
-    assert_eq!(replay["first"], newest + 1 - ROWS_MAX);
-    let column = replay["columns"][0].as_array().unwrap();
-    assert_eq!(column.len() as u64, ROWS_MAX);
-    assert_eq!(column.last(), Some(&json!(newest)));
-    world.take("a 7\n");
-    assert_eq!(client.expect("sample").await.1["seq"], newest + 1);
-}
-
-#[tokio::test]
 async fn rows_that_a_client_has_not_taken_hold_a_place_among_answers() {
     let world = World::new();
     (0..10).for_each(|row| world.take(&format!("a {row}\n")));
