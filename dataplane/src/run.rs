@@ -7,6 +7,7 @@ mod host;
 mod log_size;
 mod memory;
 mod port;
+mod published;
 mod time_limits;
 
 pub use log_size::log_plan;
@@ -27,7 +28,6 @@ use crate::driver::sandbox::{self, Accessible, Readable, Sandbox, Wanted};
 use crate::driver::service_manager::ServiceManager;
 use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
-use crate::driver::statistics::{self, Published};
 use crate::driver::threads::{self, Configuration, Process};
 use crate::driver::{self, DriverError, Machine, ShardDriver, clock};
 use crate::event::{Driver, Inbox, Next, Outbox};
@@ -35,7 +35,7 @@ use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::{KeeperConfig, MergeRule, REPACK_BYTES_MIN};
-use crate::logs::events::{StartRefused, StatisticsPrivate, VariableUnknown};
+use crate::logs::events::{StartRefused, VariableUnknown};
 use crate::logs::{self, Event, Line};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
@@ -50,7 +50,7 @@ use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -276,7 +276,7 @@ fn start<D: ShardDriver>(
     announce(&config, found, address, sandbox.as_ref(), console);
     (around.listening)(address);
 
-    let (stats, statistics) = publish_statistics(&config, &host, console);
+    let (stats, statistics) = published::statistics(&config, &host, console);
     stats.begin(clock::now().wall_us);
     let stats = Arc::new(stats);
     let times = &around.time_limits;
@@ -335,36 +335,6 @@ fn observe(
         cores: host.cores.clone(),
         console: console.clone(),
     })
-}
-
-/// The page of statistics and its memory, which others can map as long as it is open. Without one the gateway counts all the
-/// same.
-fn publish_statistics(config: &Config, host: &Host, console: &Console) -> (Stats, Option<OwnedFd>) {
-    let (stats, memory) = match statistics::publish(host.shards) {
-        Ok(Published { stats, memory }) => (stats, Some(memory)),
-        Err(error) => {
-            let message = format!(
-                "statistics are in /metrics only, other processes cannot map them: memfd_create: {error}"
-            );
-            console.say(
-                StatisticsPrivate {
-                    error: error.to_string(),
-                },
-                message,
-            );
-            (Stats::new(host.shards), None)
-        }
-    };
-    let parts = stats.parts();
-    parts.header.driver.set(host.driver.kind.name());
-    parts
-        .process
-        .driver_is_fallback
-        .set(u64::from(host.driver.is_fallback));
-    if let Some(region) = &config.region {
-        parts.header.region.set(region.as_str());
-    }
-    (stats, memory)
 }
 
 /// Gives up all that is not needed from here on. What is read later: files of keys, and what the kernel says of this process.
