@@ -156,7 +156,7 @@ async fn shown(
         Route::Overview => looks::overview(api, console).await,
         Route::Disk => looks::disk(console).await,
         Route::LookUp => looks::look_up(api, console, asked).await,
-        Route::Refusals => compact(&refusals(&console.source)),
+        Route::Refusals => compact(&refusals(&console.source).map_err(Problem::Away)?),
         Route::Events => compact(&console.journal.newest()),
         Route::Stream => console::begin_stream(api, console, asked),
         _ => Err(Problem::NoSuchPath),

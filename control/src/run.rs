@@ -265,7 +265,7 @@ async fn listen(address: SocketAddr, api: Api) {
                 let (address, error) = (address.to_string(), of_system(&error));
                 let seconds = LISTEN_AGAIN.as_secs();
                 let message = format!(
-                    "admin API: cannot listen on {address}: {error}; trying again every {seconds} s"
+                    "admin API: cannot listen on {address}: {error}; trying again every {seconds} s: stop what has it, or set ADMIN_LISTEN"
                 );
                 say(AdminWaiting { address, error }, message);
             }
@@ -279,6 +279,7 @@ async fn listen(address: SocketAddr, api: Api) {
         Access::Tokens(_) => ("with tokens", true),
     };
     let has_console = api.console.is_some();
+    let is_tls = api.console.as_ref().is_some_and(|it| it.is_tls);
     let listens_on = listener.local_addr().unwrap_or(address);
     let event = AdminListening {
         address: listens_on.to_string(),
@@ -287,7 +288,12 @@ async fn listen(address: SocketAddr, api: Api) {
     say(event, format!("admin API on http://{listens_on}, {who}"));
     if has_console {
         let url = format!("http://{listens_on}{}", files::PAGE);
-        let message = format!("console on {url}");
+        let message = match is_tls {
+            true => {
+                format!("console on {url}, for a proxy that ends TLS: browsers ask that by https")
+            }
+            false => format!("console on {url}"),
+        };
         say(ConsoleServed { url }, message);
     }
     connections::serve(listener, router(api), Bounds::default()).await;

@@ -2,6 +2,7 @@
 
 import { RANGES, type Address, type Page } from './data/address';
 import { clock, day, full, suffix } from './data/clock';
+import { lastRowOf } from './data/derive';
 import { text } from './data/units';
 import type { Overview, WhoAmI } from './data/wire';
 import { toast } from './ui/copy';
@@ -98,9 +99,13 @@ export class Chrome {
     const isAway = link.state === 'away' || link.state === 'lost';
     mark(this.banner, 'hidden', isAway ? null : '');
     if (!isAway) return;
-    const since = clock(link.since_ms, frame.zone);
-    const last = feed.timeline.length > 0 ? ` What is shown was read until ${full(feed.timeline.last_ms, frame.zone)}.` : '';
-    const who = link.state === 'away' ? `The gateway does not answer since ${since}. ${link.why}` : `${link.why} So it is since ${since}; the gateway goes on without control.`;
+    // The page may have been opened long after it went: the readings say when it answered last.
+    const read_ms = feed.timeline.times[lastRowOf(reading.gauge('process_start_time_seconds'))];
+    const isFixed = address.range.kind === 'fixed';
+    const since = clock(isFixed ? link.since_ms : (read_ms ?? link.since_ms), frame.zone);
+    const last = read_ms === undefined ? '' : ` What is shown was read until ${full(read_ms, frame.zone)}.`;
+    const away = isFixed || read_ms !== undefined ? ` since ${since}` : '';
+    const who = link.state === 'away' ? `The gateway does not answer${away}: ${link.why.replace(/\.$/, '')}.` : `${link.why} So it is since ${clock(link.since_ms, frame.zone)}; the gateway goes on without control.`;
     say(this.banner, `${who}${last} It is asked again and again.`);
   }
 
@@ -124,7 +129,7 @@ export class Chrome {
 
   private showAbout({ overview, feed }: Context): void {
     const left = feed.left_out > 0 ? ` ${text(feed.left_out, 'count')} series are left out: there are more than control keeps.` : '';
-    const step = feed.timeline.step_s === 1 ? 'a second' : 'ten seconds';
+    const step = feed.timeline.step_s === 1 ? 'a second' : 'every ten seconds';
     say(this.about, `${overview ? `${ownOf(overview)}. ` : ''}One reading ${step}.${left}`);
   }
 

@@ -168,6 +168,37 @@ test('a gateway that goes away is said to be, with what was read last, and comes
   });
 });
 
+test('while the gateway is away, nothing that is not known is said to be well', async () => {
+  await withFake(async (fake, origin) => {
+    fake.refusals = [{ t_ms: Date.now(), status: 400, code: 'missing_field', field: 'schema', tenant: 'acme', key_id: null, shard: 1 }];
+    const before = await Tab.open(browser, origin);
+    await before.go('#/refusals');
+    await before.page.getByRole('cell', { name: 'schema' }).waitFor();
+    fake.away('no such file or directory');
+    const questions = () => fake.asked.filter((it) => it.includes('/refusals')).length;
+    const count = questions();
+    await until('a question that was not answered', async () => questions() >= count + 2);
+    assert.equal(await before.page.getByRole('cell', { name: 'schema' }).count(), 1, 'what was read last stays');
+    await before.close();
+    // A page that is opened later.
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const later = await Tab.open(browser, origin);
+    await later.go('#/overview');
+    await later.see('Not known: the gateway does not answer.');
+    const banner = later.page.locator('.banner');
+    const [since, read] = /since ([\d:]+): The gateway was stopped\. What is shown was read until \S+ ([\d:]+)Z/.exec((await banner.textContent()) ?? '')?.slice(1) ?? [];
+    assert.ok(since !== undefined && since === read, `${await banner.textContent()}`);
+    assert.equal(await later.page.getByText('enough room').count(), 0);
+    await later.go('#/refusals');
+    await later.see('no such file or directory');
+    assert.equal(await later.page.getByText(/^Nothing was refused/).locator('visible=true').count(), 0);
+    await later.go('#/disk');
+    await later.see('not known while the gateway does not say it');
+    assert.equal(await later.page.getByText('enough room').count(), 0);
+    await later.close();
+  });
+});
+
 test('a control process that ends is said to be away, and is found again', async () => {
   const fake = new Fake(DIST);
   const origin = await fake.listen();
@@ -192,7 +223,7 @@ test('with tokens the page asks for one, refuses a wrong one, and keeps none', a
     await tab.page.getByLabel('Token', { exact: true }).fill('wrong');
     await tab.isSound('sign in');
     await tab.page.keyboard.press('Enter');
-    await tab.see(/This token is not known/);
+    await tab.see(/This token is in no line of ADMIN_TOKENS_FILE/);
     await tab.page.getByLabel('Token', { exact: true }).fill('right');
     await tab.page.keyboard.press('Enter');
     await tab.isLive();
@@ -260,6 +291,20 @@ test('a panel is copied as a picture and as rows', async () => {
       await tab.page.getByRole('button', { name: `Copy ${name} as CSV` }).click();
       await tab.see('CSV copied');
     }
+    await tab.close();
+  });
+});
+
+test('while an id is looked up, the outcome of another one is not beside it', async () => {
+  await withFake(async (fake, origin) => {
+    const tab = await Tab.open(browser, origin);
+    await tab.go(`#/lookup?id=${KNOWN_ID}`);
+    await tab.see('✓ 200, accepted');
+    fake.isMute = true;
+    await tab.page.getByLabel('pcs_id').fill('f'.repeat(64));
+    await tab.page.keyboard.press('Enter');
+    await tab.see('It is looked up.');
+    assert.equal(await tab.page.getByText('✓ 200, accepted').count(), 0);
     await tab.close();
   });
 });

@@ -126,10 +126,12 @@ impl Problem {
                     .to_owned()
             }
             Problem::Foreign => {
-                "The console answers its own page and programs: Origin or Sec-Fetch-Site names another page.".to_owned()
+                "The console answers its own page and programs: Origin or Sec-Fetch-Site names another page. With ADMIN_CONSOLE=tls its page begins with https://, and a proxy in front passes Host on."
+                    .to_owned()
             }
             Problem::NoConsole => {
-                "ADMIN_CONSOLE says where it is served: docs/control.md.".to_owned()
+                "ADMIN_CONSOLE is off, or it is local, the default, and ADMIN_LISTEN is not loopback: tls serves it behind a proxy that ends TLS, plain without TLS."
+                    .to_owned()
             }
             Problem::NoSignIn => {
                 "Without ADMIN_TOKENS_FILE every user of this machine may look.".to_owned()
@@ -141,7 +143,9 @@ impl Problem {
                 "At most {STREAMS_MAX} streams are open at a time: close a page of the console."
             ),
             Problem::Busy => "Answers to others are made or taken first: try again.".to_owned(),
-            Problem::NotAnId => "Ask for the pcs_id as records have it.".to_owned(),
+            Problem::NotAnId => {
+                "A pcs_id is 64 of 0-9 a-f: ask for one as records have it.".to_owned()
+            }
             Problem::NoOutcome(None) => {
                 "No outcome of that id is stored for this tenant.".to_owned()
             }

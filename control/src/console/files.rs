@@ -11,7 +11,7 @@ pub const PAGE: &str = "/console/";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The page of a build without one.
-const WITHOUT: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>flk</title>\n<p>This build has no console: <code>make console</code> makes it, and the next build has it.</p>\n<p><a href=\"../metrics\">Metrics</a>, <a href=\"../v1/status\">status</a></p>\n</html>\n";
+const WITHOUT: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>flk</title>\n<p>This build has no console: <code>make console</code> makes it where npm is installed, and the next build has it.</p>\n<p><a href=\"../metrics\">Metrics</a>, <a href=\"../v1/status\">status</a></p>\n</html>\n";
 
 /// A file.
 #[derive(Debug)]

@@ -21,9 +21,12 @@ pub struct Shown {
     shard: u16,
 }
 
-/// The newest first; none while the data plane is away.
-pub fn refusals(source: &Source) -> Vec<Shown> {
-    shown(source.reader().map_or_else(Vec::new, |it| it.refusals()))
+/// The newest first.
+///
+/// # Errors
+/// Why the data plane does not say them: that is not the same as none.
+pub fn refusals(source: &Source) -> Result<Vec<Shown>, String> {
+    Ok(shown(source.page_or_why()?.refusals()))
 }
 
 fn shown(all: Vec<Refused>) -> Vec<Shown> {

@@ -73,6 +73,20 @@ impl Source {
         }
     }
 
+    /// The mapped page, or why there is none.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn page_or_why(&self) -> Result<Arc<Reader>, String> {
+        match self.found() {
+            Found::Page(reader) => Ok(reader),
+            Found::Away(why) => Err(why),
+            Found::NoPage => {
+                Err("it hands out no page of statistics that this version reads".to_owned())
+            }
+        }
+    }
+
     /// All metrics of the data plane as they are now.
     ///
     /// # Errors

@@ -216,6 +216,12 @@ fn a_data_plane_that_goes_and_comes_is_told_and_its_numbers_are_missing_meanwhil
     let away = stream.until("away");
     assert!(away.data["why"].is_string(), "{away:?}");
     assert_eq!(stream.until("sample").data["values"], json!([null]));
+    // An empty list would say that nothing was refused.
+    let refusals = control.ask("GET", "/v1/console/refusals", "");
+    assert_eq!(
+        (refusals.status, refusals.problem_code().as_str()),
+        (503, "dataplane_away")
+    );
     world.dataplane.come_back();
     stream.until("back");
     assert_eq!(stream.until("sample").data["values"], json!([0]));
@@ -328,7 +334,8 @@ fn refusals_have_their_code_and_names_and_no_payload() {
         {"t_ms": 1_800_000_000_123_u64, "status": 400, "code": "invalid_field", "field": "coh_star", "tenant": "acme", "key_id": "2026-11", "shard": 1},
     ]);
     wait_until("both are shown", DEADLINE, || {
-        control.get("/v1/console/refusals") == expected
+        let answer = control.ask("GET", "/v1/console/refusals", "");
+        answer.status == 200 && serde_json::from_str::<Value>(answer.text()).unwrap() == expected
     });
 }
 

@@ -238,8 +238,12 @@ export class Reading {
 }
 
 export function lastOf(values: Float64Array): number {
-  for (let row = values.length - 1; row >= 0; row -= 1) if (!Number.isNaN(values[row])) return values[row];
-  return NaN;
+  return values[lastRowOf(values)] ?? NaN;
+}
+
+// The last row with a known value, or -1.
+export function lastRowOf(values: Float64Array): number {
+  return values.findLastIndex((it) => !Number.isNaN(it));
 }
 
 // Sums row by row; unknown where all are.

@@ -135,6 +135,8 @@ export interface Refusal {
   t_ms: number;
   status: number;
   code: string;
+  // Of the record, where it is about one.
+  field?: string | null;
   tenant: string | null;
   key_id: string | null;
   shard: number;

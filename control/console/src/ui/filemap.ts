@@ -23,7 +23,7 @@ function kindOf(file: DiskFile): Kind {
   if (file.kind === 'slice') return { label: 'slice (outcomes)', color: 's2', pattern: 'hatched' };
   if (file.kind === 'packed') return { label: 'segment, packed', color: 's3', pattern: 'dotted' };
   if (file.kind === 'segment') return file.state === 'open' ? { label: 'segment, open', color: 'ok', pattern: 'framed' } : { label: 'segment, closed', color: 's1', pattern: 'plain' };
-  if (file.name.startsWith('segment')) return { label: 'segment, made ready', color: 'muted', pattern: 'framed' };
+  if (isMadeReady(file)) return { label: 'segment, made ready', color: 'muted', pattern: 'framed' };
   return { label: 'manifest and others', color: 'muted', pattern: 'plain' };
 }
 
@@ -154,4 +154,9 @@ export class FileMap {
     pen.lineWidth = 2;
     pen.strokeRect(x + 1, y + 1, Math.max(1, width - 2), this.tall - 2);
   }
+}
+
+// A segment without records, which is there before it is needed.
+export function isMadeReady(file: DiskFile): boolean {
+  return file.kind === 'other' && file.name.startsWith('segment');
 }

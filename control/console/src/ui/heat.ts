@@ -62,7 +62,8 @@ export class HeatMap {
     const newest = times.length - 1;
     const all = counts[newest]?.reduce((sum, it) => sum + it, 0) ?? 0;
     const usual = counts[newest]?.indexOf(Math.max(...counts[newest])) ?? -1;
-    const words = all > 0 ? `Most of the newest ${text(all, 'count')} took ${this.range(usual)}.` : 'Nothing was counted yet.';
+    const isEmpty = counts.every((it) => it.every((count) => count === 0));
+    const words = all > 0 ? `Most of the newest ${text(all, 'count')} took ${this.range(usual)}.` : isEmpty ? 'Nothing was counted in this time.' : 'Nothing was counted at the end of this time.';
     say(this.words, words);
     mark(this.box, 'aria-label', `${this.spec.title}. ${words}`);
   }

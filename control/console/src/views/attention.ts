@@ -1,6 +1,7 @@
 // What needs attention now, in words, each with its runbook. It judges nothing: control does.
 
 import { full, type Zone } from '../data/clock';
+import type { Link } from '../data/feed';
 import { text } from '../data/units';
 import type { Attention, Severity } from '../data/wire';
 import { fill, h, mark, say } from '../ui/dom';
@@ -30,9 +31,10 @@ export class AttentionList {
 
   update({ feed, address, frame }: Context): void {
     const items = feed.attention?.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity)) ?? null;
-    mark(this.element, 'data-tone', items ? worst(items) : null);
+    const isJudged = feed.link.state === 'live' || (items ?? []).length > 0;
+    mark(this.element, 'data-tone', items && isJudged ? worst(items) : null);
     mark(this.calm, 'hidden', items && items.length > 0 ? '' : null);
-    say(this.calm, items ? '✓ Nothing needs attention: no condition of the alerts holds.' : 'Not read yet.');
+    say(this.calm, calmOf(feed.link.state, items !== null));
     const drawn = JSON.stringify([items, address.zone]);
     if (drawn !== this.drawn) {
       this.drawn = drawn;
@@ -52,4 +54,11 @@ export class AttentionList {
         h('p', { class: 'under' }, h('code', {}, it.name), ' ', h('time', { 'data-since': it.since_ms, datetime: new Date(it.since_ms).toISOString(), title: full(it.since_ms, zone) }))),
       h('a', { class: 'button', href: this.shell.href({ page: 'runbook', detail: it.runbook, more: {} }) }, 'Runbook', h('span', { class: 'unseen' }, ` for ${it.name}`)));
   }
+}
+
+// What stands there where nothing is listed. Nothing is well only while there is something to judge.
+function calmOf(state: Link['state'], isRead: boolean): string {
+  if (state === 'away') return 'Not known: the gateway does not answer.';
+  if (state === 'lost') return 'Not known: control does not answer.';
+  return isRead ? '✓ Nothing needs attention: no condition of the alerts holds.' : 'Not read yet.';
 }

@@ -5,9 +5,10 @@ import { full, type Zone } from '../data/clock';
 import { lastOf, type Reading } from '../data/derive';
 import { Polled } from '../data/polled';
 import { text } from '../data/units';
+import type { Tone } from '../data/tone';
 import type { Disk, DiskFile } from '../data/wire';
 import { h } from '../ui/dom';
-import { FileMap } from '../ui/filemap';
+import { FileMap, isMadeReady } from '../ui/filemap';
 import { HeatMap } from '../ui/heat';
 import { panel } from '../ui/panel';
 import { Plot } from '../ui/plot';
@@ -37,13 +38,13 @@ export class DiskView implements View {
     const time = (it: number | null) => (it === null ? '–' : full(it, zone()));
     this.table = new Table<DiskFile>({ title: 'Files', class: 'full' }, [
       { title: 'File', text: (it) => it.name },
-      { title: 'Kind', text: (it) => it.kind },
-      { title: 'State', text: (it) => (it.name === this.disk.value?.deleted_next ? `${it.state}, deleted next` : it.state) },
+      { title: 'Kind', text: (it) => (isMadeReady(it) ? 'segment' : it.kind) },
+      { title: 'State', text: (it) => (it.name === this.disk.value?.deleted_next ? `${it.state}, deleted next` : isMadeReady(it) ? 'made ready' : it.state) },
       { title: 'Shard', text: (it) => text(it.shard ?? NaN, 'count'), value: (it) => it.shard ?? NaN },
       { title: 'Size', text: (it) => text(it.bytes, 'bytes'), value: (it) => it.bytes },
       { title: 'Keys', text: (it) => text(it.keys ?? NaN, 'count'), value: (it) => it.keys ?? NaN },
       { title: 'First record', text: (it) => time(it.first_ms), value: (it) => it.first_ms ?? NaN },
-      { title: 'Last record', text: (it) => time(it.last_ms), value: (it) => it.last_ms ?? NaN },
+      { title: 'Last record', text: (it) => time(lastOfFile(it)), value: (it) => lastOfFile(it) ?? NaN },
     ], (it) => it.name, 'No file is known yet.');
     const rows = () => [['file', 'kind', 'state', 'bytes'], ...(this.disk.value?.files ?? []).map((it) => [it.name, it.kind, it.state, it.bytes])];
     const drawing = () => ({ kind: 'canvas' as const, canvas: this.map.canvas, legend: this.map.legend() });
@@ -78,14 +79,13 @@ export class DiskView implements View {
       return;
     }
     const used = disk.used_bytes / (disk.cap_bytes ?? NaN);
-    const tone = used > 0.95 ? 'bad' : used > 0.85 ? 'warn' : 'ok';
-    this.room.set({ value: used, unit: 'share', bar: used, tone, verdict: { bad: 'full', warn: 'nearly full', ok: 'enough room' }[tone], under: `${text(disk.used_bytes, 'bytes')} of ${text(disk.cap_bytes ?? NaN, 'bytes')}; the file system has ${text(disk.free_bytes ?? NaN, 'bytes')} free` });
+    this.room.set({ value: used, unit: 'share', bar: used, ...roomOf(used), under: `${text(disk.used_bytes, 'bytes')} of ${text(disk.cap_bytes ?? NaN, 'bytes')}; the file system has ${text(disk.free_bytes ?? NaN, 'bytes')} free` });
     const max = disk.horizon_max_s ?? reading.last('flk_wal_horizon_seconds_max');
     const share = (disk.horizon_s ?? 0) / max;
     this.horizon.set({ value: disk.horizon_s ?? NaN, unit: 'span', bar: share, under: `WAL_MAX_AGE is ${text(max, 'span')}; until then it only grows` });
     const file = disk.files.find((it) => it.name === disk.deleted_next);
     const age = file?.first_ms != null ? (now_ms - file.first_ms) / 1000 : NaN;
-    this.next.set({ value: file?.bytes ?? NaN, unit: 'bytes', under: file ? `${file.name}, from ${text(age, 'span')} ago` : 'nothing: all of it is younger than it may become' });
+    this.next.set({ value: file?.bytes ?? NaN, unit: 'bytes', under: file ? `${file.name}, from ${text(age, 'span')} ago` : disk.cap_bytes === null ? 'not known while the gateway does not say it' : 'nothing: all of it is younger than it may become' });
   }
 
   end(): void {
@@ -94,4 +94,16 @@ export class DiskView implements View {
     this.heat.end();
     this.bytes.end();
   }
+}
+
+// How full it is, and nothing where that is not known.
+export function roomOf(used: number): { tone?: Tone; verdict?: string } {
+  if (!Number.isFinite(used)) return {};
+  const tone = used > 0.95 ? 'bad' : used > 0.85 ? 'warn' : 'ok';
+  return { tone, verdict: { bad: 'full', warn: 'nearly full', ok: 'enough room' }[tone] };
+}
+
+// Nobody tells it of a file that is being written, and the manifest has no records.
+function lastOfFile(it: DiskFile): number | null {
+  return it.state === 'open' ? null : it.last_ms;
 }

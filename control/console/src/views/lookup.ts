@@ -59,6 +59,9 @@ export class LookupView implements View {
 
   private async ask(id: string, tenant: string): Promise<void> {
     const { asked } = this;
+    // What is there is of another id.
+    this.found = null;
+    fill(this.result, h('p', { class: 'empty' }, 'It is looked up.'));
     try {
       const found = await api.lookUp(id, tenant);
       if (asked === this.asked) this.show(found);

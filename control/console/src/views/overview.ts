@@ -10,6 +10,7 @@ import { h, mark } from '../ui/dom';
 import { Plot } from '../ui/plot';
 import { Tile } from '../ui/tile';
 import { AttentionList } from './attention';
+import { roomOf } from './disk';
 import { FirstRecord } from './first_record';
 import { Lane } from './lane';
 import { availability, escalation, OUTCOME_NAMES, outcomeLines, waiting } from './outcomes';
@@ -105,7 +106,7 @@ export class OverviewView implements View {
       }
       const tone = it.left < 0 ? 'bad' : it.left < 0.25 ? 'warn' : 'ok';
       const verdict = { bad: 'spent', warn: 'nearly spent', ok: 'within the budget' }[tone];
-      tile.set({ value: it.left, unit: 'share', bar: it.left, tone, verdict, under: `${text(it.bad, 'count')} ${what} of ${text(it.all, 'count')} in ${since}; ${allowed} may be` });
+      tile.set({ value: it.left, unit: 'share', bar: it.left, tone, verdict, under: `${what}: ${text(it.bad, 'count')} of ${text(it.all, 'count')} in ${since}; ${allowed} may be` });
     }
   }
 
@@ -113,10 +114,8 @@ export class OverviewView implements View {
     const disk = this.disk.value;
     if (!disk) return this.room.set({ value: NaN, unit: 'share', under: this.disk.fault ?? 'Not read yet.' });
     const used = disk.used_bytes / (disk.cap_bytes ?? NaN);
-    const tone = used > 0.95 ? 'bad' : used > 0.85 ? 'warn' : 'ok';
-    const verdict = { bad: 'full', warn: 'nearly full', ok: 'enough room' }[tone];
     const horizon = disk.horizon_s === null ? 'nothing is kept yet' : `bodies of ${text(disk.horizon_s, 'span')} are kept`;
-    this.room.set({ value: used, unit: 'share', bar: used, tone, verdict, under: `${text(disk.used_bytes, 'bytes')} of ${text(disk.cap_bytes ?? NaN, 'bytes')}; ${horizon}` });
+    this.room.set({ value: used, unit: 'share', bar: used, ...roomOf(used), under: `${text(disk.used_bytes, 'bytes')} of ${text(disk.cap_bytes ?? NaN, 'bytes')}; ${horizon}` });
   }
 
   end(): void {

@@ -6,7 +6,7 @@ import { Polled } from '../data/polled';
 import { limitedOf, wholeSince } from '../data/refused';
 import { text } from '../data/units';
 import type { Refusal } from '../data/wire';
-import { h, say } from '../ui/dom';
+import { h, mark, say } from '../ui/dom';
 import { Plot } from '../ui/plot';
 import { Table } from '../ui/table';
 import { Filter } from './filter';
@@ -47,6 +47,7 @@ export class RefusalsView implements View {
       { title: 'Time', text: (it) => time(it.t_ms) },
       { title: 'Status', text: (it) => String(it.status), value: (it) => it.status },
       { title: 'Reason', text: (it) => it.code },
+      { title: 'Field', text: (it) => it.field ?? '–' },
       { title: 'Tenant', text: (it) => it.tenant ?? 'not named' },
       { title: 'Key', text: (it) => it.key_id ?? '–' },
       { title: 'Shard', text: (it) => String(it.shard), value: (it) => it.shard },
@@ -56,10 +57,13 @@ export class RefusalsView implements View {
 
   update({ reading, frame, address }: Context): void {
     this.filter.update();
-    say(this.reach, reachOf(this.refusals.value ?? [], address.zone));
+    // No row says that nothing was refused only where that was read.
+    const { value, fault } = this.refusals;
+    for (const table of [this.groups, this.list]) mark(table.element, 'hidden', value ? null : '');
+    say(this.reach, value ? reachOf(value, address.zone) : (fault ?? 'Not read yet.'));
     const refused = outcomeLines(reading, reading.timeline.step_s).slice(3);
     this.plot.set(frame, refused.length > 0 ? refused : [{ label: '4xx', values: reading.rate('http_requests_total', (labels) => (labels.code ?? '').startsWith('4')) }]);
-    const kept = (this.refusals.value ?? []).filter((it) => this.filter.keeps([it.code, String(it.status), it.tenant ?? '', it.key_id ?? '']));
+    const kept = (value ?? []).filter((it) => this.filter.keeps([it.code, String(it.status), it.tenant ?? '', it.key_id ?? '']));
     this.groups.set(grouped(kept));
     this.list.set(keyed(kept));
   }

@@ -15,9 +15,15 @@ export function signIn(done: () => void): HTMLElement {
       token.value = '';
       done();
     } catch (error) {
-      say(words, `! ${error instanceof Refused ? error.message : String(error)}`);
+      say(words, `! ${wordsOf(error)}`);
     }
   };
   const form = h('form', { class: 'form', submit: (event) => void send(event) }, h('label', { for: 'token' }, 'Token'), token, h('button', { type: 'submit', class: 'button' }, 'Sign in'));
   return h('div', { class: 'page' }, panel({ title: 'With a token', good: 'flk control token NAME --role observer makes a token. The console only reads, whatever its role.' }, form, words));
+}
+
+// Control tells a program of a header that it may send; here a token was typed.
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Refused)) return String(error);
+  return error.status === 401 ? 'This token is in no line of ADMIN_TOKENS_FILE.' : error.message;
 }

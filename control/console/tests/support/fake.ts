@@ -30,6 +30,8 @@ export class Fake {
   refusals: Refusal[] = [];
   events: LoggedEvent[] = [];
   token: string | null = null;
+  // A look-up is not answered.
+  isMute = false;
   epoch = 'e000000000000001';
   // Requests that came, for tests that count them.
   readonly asked: string[] = [];
@@ -157,6 +159,7 @@ export class Fake {
   private data(url: URL, request: IncomingMessage, response: ServerResponse): void {
     const route = url.pathname.replace('/v1/console/', '');
     const found = /^lookup\/([0-9a-f]{64})$/.exec(route);
+    if (found && this.isMute) return;
     if (found) return found[1] === KNOWN_ID ? json(response, this.found(url.searchParams.get('tenant') ?? 'default')) : problem(response, 404, 'not_found', 'No outcome of this id is stored for this tenant.');
     switch (route) {
       case 'catalog':
@@ -172,7 +175,7 @@ export class Fake {
       case 'disk':
         return json(response, this.disk());
       case 'refusals':
-        return json(response, this.refusals);
+        return this.isAway ? problem(response, 503, 'dataplane_away', 'no such file or directory') : json(response, this.refusals);
       case 'events':
         return json(response, this.events);
       default:
@@ -224,7 +227,7 @@ export class Fake {
     let body = '';
     request.on('data', (it) => (body += it));
     request.on('end', () => {
-      if ((JSON.parse(body) as { token: string }).token !== this.token) return problem(response, 401, 'token_unknown', 'This token is not known.');
+      if ((JSON.parse(body) as { token: string }).token !== this.token) return problem(response, 401, 'token_required', 'Send Authorization: Bearer TOKEN; flk control token makes one.');
       const id = `s${this.sessions.size}`;
       this.sessions.add(id);
       response.writeHead(204, { 'Set-Cookie': `flk_session=${id}; HttpOnly; SameSite=Strict; Path=/; Max-Age=3600` }).end();
@@ -258,7 +261,7 @@ export class Fake {
     const open = [0, 1].map((shard) => file(`segment-${120 + shard}.wal`, 'segment', 'open', shard, 64, 0.2, 0));
     const files = this.shape.isEmpty ? open : [...closed, ...slices, ...open, { ...file('manifest', 'manifest', 'open', null, 1, 0, 0), first_ms: null, last_ms: null }];
     const used_bytes = files.reduce((sum, it) => sum + it.bytes, 0);
-    return { cap_bytes: 4 * 2 ** 30, free_bytes: 12 * 2 ** 30, used_bytes, horizon_s: this.shape.isEmpty ? null : 3 * 86_400, horizon_max_s: 14 * 86_400, files, deleted_next: this.shape.isEmpty ? null : 'segment-100.wal' };
+    return { cap_bytes: this.isAway ? null : 4 * 2 ** 30, free_bytes: this.isAway ? null : 12 * 2 ** 30, used_bytes, horizon_s: this.shape.isEmpty ? null : 3 * 86_400, horizon_max_s: 14 * 86_400, files, deleted_next: this.shape.isEmpty || this.isAway ? null : 'segment-100.wal' };
   }
 
   private found(tenant: string): Found {
