@@ -29,7 +29,7 @@ function kindOf(file: DiskFile): Kind {
 
 export class FileMap {
   readonly canvas = h('canvas', { 'aria-hidden': 'true' });
-  private readonly box = h('div', { class: 'filemap', role: 'img' }, this.canvas);
+  private readonly box = h('div', { class: 'filemap', role: 'img', 'aria-label': 'Map of files; they are not read yet.' }, this.canvas);
   private readonly words = h('p', { class: 'under' });
   private readonly key = h('ul', { class: 'legend' });
   readonly element = h('div', {}, this.box, this.words, this.key);
