@@ -29,6 +29,7 @@ export class HeatMap {
   private readonly ends: (() => void)[];
 
   constructor(private readonly spec: PanelSpec) {
+    mark(this.box, 'aria-label', `${spec.title}, not drawn yet`);
     const drawing = () => ({ kind: 'canvas' as const, canvas: this.canvas, legend: [] });
     this.element = panel({ ...spec, class: `plot-panel ${spec.class ?? ''}`, rows: () => this.rows(), drawing }, this.box, this.words);
     const resized = new ResizeObserver(([entry]) => {

@@ -58,6 +58,7 @@ export class Plot {
   private height = 0;
 
   constructor(private readonly spec: PlotSpec, private readonly choose: Choose) {
+    mark(this.box, 'aria-label', `${spec.title}, not drawn yet`);
     const rows = () => this.rows();
     const drawing = () => ({ kind: 'canvas' as const, canvas: this.canvas(), legend: this.entries() });
     this.element = panel({ ...spec, class: `plot-panel ${spec.class ?? ''}`, rows, drawing }, this.box, this.empty, this.legend);
