@@ -245,7 +245,6 @@ impl Service {
             ..self.store.clock
         };
         self.send_all(|| ToShard::Clock(self.store.clock));
-        self.show_withheld();
         Ok(format!("ok {{\"released_s\":{released_s}}}"))
     }
 }

@@ -39,7 +39,7 @@ impl Horizon {
 }
 
 impl Service {
-    /// Looks how far back the log reaches, and shows it, with the time that is withheld from the clock that says so.
+    /// Looks how far back the log reaches, and shows it.
     pub(crate) async fn show_horizon(&mut self) -> Result<(), Halt> {
         let mut oldest_s: Option<u32> = None;
         for (log, entry) in self.first_segments() {
@@ -52,14 +52,7 @@ impl Service {
         stats.horizon_us.set(u64::from(age_s) * 1_000_000);
         let age_max_s = self.store.config.body_age_max_s;
         stats.horizon_us_max.set(u64::from(age_max_s) * 1_000_000);
-        self.show_withheld();
         Ok(())
-    }
-
-    /// Shows the time that is withheld from the expiry clock.
-    pub(crate) fn show_withheld(&self) {
-        let withheld_us = self.store.manifest.withheld_s.saturating_mul(1_000_000);
-        self.store.config.stats.keeper.withheld_us.set(withheld_us);
     }
 
     /// The oldest segment of each log that has batches. One that could not be read is passed over, for so are its bodies.

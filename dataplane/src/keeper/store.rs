@@ -255,6 +255,8 @@ impl ManifestStore {
         shown.manifest_bytes.set(manifest.encoded_bytes() as u64);
         let bytes_max = self.config.manifest_bytes_max as u64;
         shown.manifest_bytes_max.set(bytes_max);
+        let withheld_us = manifest.withheld_s.saturating_mul(1_000_000);
+        shown.withheld_us.set(withheld_us);
     }
 
     async fn write_new(&self, bytes: &[u8]) -> Result<(), Halt> {

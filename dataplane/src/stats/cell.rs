@@ -146,10 +146,8 @@ impl<const WORDS: usize> Text<WORDS> {
 
     /// Whether there is a text.
     pub fn is_set(&self) -> bool {
-        let mut words = self.0.iter();
-        words
-            .next()
-            .is_some_and(|it| it.0.load(Ordering::Acquire) != 0)
+        let first = self.0.first();
+        first.is_some_and(|it| it.0.load(Ordering::Acquire) != 0)
     }
 
     /// Whether this is the text.

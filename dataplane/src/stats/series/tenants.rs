@@ -34,16 +34,16 @@ fn shown(name: &Text<8>) -> String {
     }
 }
 
-/// Names of the tenant and of what belongs to it, where that has a name: the tenant is written before the name, and read behind it.
-fn labels(pages: &TenantPages, is_set: bool, tenant: &Cell, name: &Text<8>) -> [String; 2] {
-    if !is_set {
-        return [OTHER, OTHER].map(str::to_owned);
+/// Whether what belongs to a tenant has a name, and the names of both. The tenant is written before the name, and read behind it.
+fn labels(pages: &TenantPages, tenant: &Cell, name: &Text<8>) -> (bool, [String; 2]) {
+    if !name.is_set() {
+        return (false, [OTHER, OTHER].map(str::to_owned));
     }
     // Another process may read the page while it is damaged: a place that is none is no reason to stop.
     let place = usize::try_from(tenant.get()).ok();
     let row = place.and_then(|it| pages.tenants.get(it));
     let of = row.map_or_else(|| OTHER.to_owned(), |it| shown(&it.name));
-    [of, shown(name)]
+    (true, [of, name.get()])
 }
 
 /// Samples of one metric by their labels. Rows of one name, of whatever shard, are one sample.
@@ -89,8 +89,7 @@ fn keys(
     let mut samples = Samples(BTreeMap::new());
     for page in parts.shards.iter().map(|page| &page.tenants) {
         for row in &page.keys {
-            let is_set = row.name.is_set();
-            let labels = labels(page, is_set, &row.tenant, &row.name);
+            let (is_set, labels) = labels(page, &row.tenant, &row.name);
             samples.count(is_set, labels, cell(row).get(), join);
         }
     }
@@ -122,8 +121,7 @@ pub(in crate::stats) fn params(
     let mut samples = Samples(BTreeMap::new());
     for page in parts.shards.iter().map(|page| &page.tenants) {
         for row in &page.params {
-            let is_set = row.name.is_set();
-            let labels = labels(page, is_set, &row.tenant, &row.name);
+            let (is_set, labels) = labels(page, &row.tenant, &row.name);
             samples.count(is_set, labels, cell(row).get(), u64::wrapping_add);
         }
     }
@@ -134,8 +132,7 @@ pub(in crate::stats) fn params_reasons(parts: &Parts<'_>, put: &mut Series<'_>) 
     let mut samples = Samples(BTreeMap::new());
     for page in parts.shards.iter().map(|page| &page.tenants) {
         for row in &page.params {
-            let is_set = row.name.is_set();
-            let [tenant, params] = labels(page, is_set, &row.tenant, &row.name);
+            let (is_set, [tenant, params]) = labels(page, &row.tenant, &row.name);
             for (code, cell) in (1..).zip(&row.reasons) {
                 let reason = Reason::from_code(code).map_or("", |reason| reason.as_str());
                 let labels = [tenant.clone(), params.clone(), reason.to_owned()];
