@@ -3,16 +3,14 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import balanced
-import chart
 import pod
 from faults import causes
 from halted import halted
-from place import Gateway, Stock, sending
+from place import Gateway, Stock, of_january, sending
 from watch import EXPORTERS
 
 NODE_EXPORTER = EXPORTERS / "usr/bin/prometheus-node-exporter"
@@ -96,9 +94,7 @@ def no_backup_is_taken_and_none_is_read(place):
 
 @causes("FLKHoldOld")
 def a_reader_of_the_log_stands_still_for_months(place):
-    # A directory of January: time since then is withheld, until an operator says that it has passed.
-    shutil.copytree(chart.ROOT / "golden/wal/v2", place.root / "wal")
-    gateway = Gateway(place)
+    gateway = of_january(place)
     wal = gateway.env["WAL_DIR"]
     withheld_s = json.loads(gateway.flk("wal", "status", "--dir", wal))["withheld_s"]
     assert withheld_s > 30 * 86400, withheld_s

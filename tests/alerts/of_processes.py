@@ -1,20 +1,16 @@
 """Faults of processes: stopped, killed, refused, crowded, unread."""
 
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import balanced
-import chart
-import pod
 from faults import causes
 from halted import halted
-from place import Gateway
+from place import Gateway, of_january
 
 
 @causes("FLKBackendDown", "FLKHealthCheckFailing")
@@ -54,12 +50,10 @@ def the_uring_driver_is_asked_for_where_the_kernel_refuses_it(place):
 
 @causes("FLKTimeWithheld")
 def a_gateway_starts_months_after_its_last_reading_of_the_clock(place):
-    shutil.copytree(chart.ROOT / "golden/wal/v2", place.root / "wal")
     place.faulty()
-    gateway = Gateway(place)
+    gateway = of_january(place)
     place.fires("FLKTimeWithheld")
-    released = subprocess.run([pod.BIN / "flk", "wal", "release-clock", "--dir", gateway.env["WAL_DIR"]], capture_output=True, text=True, timeout=60)
-    assert released.returncode == 0, released.stderr
+    gateway.flk("wal", "release-clock", "--dir", gateway.env["WAL_DIR"])
     place.resolves("FLKTimeWithheld")
 
 

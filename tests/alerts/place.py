@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -194,6 +195,12 @@ class Sender(threading.Thread):
             for status in found:
                 self.answers[status] = self.answers.get(status, 0) + 1
             self.stopping.wait(max(0, due - time.monotonic()))
+
+
+def of_january(place):
+    """A gateway on a directory of January: time since then is withheld, until an operator says that it has passed."""
+    shutil.copytree(chart.ROOT / "golden/wal/v2", place.root / "wal")
+    return Gateway(place)
 
 
 @contextlib.contextmanager
