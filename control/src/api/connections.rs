@@ -176,6 +176,13 @@ mod tests {
     /// More than the system keeps for a client that does not read.
     const LARGE_BYTES: usize = 64 << 20;
     const LONG: Duration = Duration::from_secs(600);
+    /// Two connections, and all the time that they want.
+    const TWO: Bounds = Bounds {
+        connections_max: 2,
+        head_max: LONG,
+        take_max: LONG,
+        behind_max: LONG,
+    };
     /// What takes longer does not come.
     const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -258,13 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_connection_takes_the_place_of_the_one_that_was_silent_longest() {
-        let bounds = Bounds {
-            connections_max: 2,
-            head_max: LONG,
-            take_max: LONG,
-            behind_max: LONG,
-        };
-        let (address, _) = server(bounds).await;
+        let (address, _) = server(TWO).await;
         let mut first = connect(address).await;
         ask(&mut first, "/quick").await;
         answer(&mut first, "quick").await;
@@ -287,9 +288,7 @@ mod tests {
         for connections_max in [1, 2] {
             let bounds = Bounds {
                 connections_max,
-                head_max: LONG,
-                take_max: LONG,
-                behind_max: LONG,
+                ..TWO
             };
             let (address, Held { asked, release }) = server(bounds).await;
             let mut held = connect(address).await;
@@ -315,13 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn clients_that_do_not_send_the_body_that_they_said_keep_no_other_out() {
-        let bounds = Bounds {
-            connections_max: 2,
-            head_max: LONG,
-            take_max: LONG,
-            behind_max: LONG,
-        };
-        let (address, _) = server(bounds).await;
+        let (address, _) = server(TWO).await;
         let head =
             b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
         let mut owing = Vec::new();
@@ -344,10 +337,8 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_takes_its_answer_too_slowly_is_ended_although_it_takes_some() {
         let bounds = Bounds {
-            connections_max: 2,
-            head_max: LONG,
-            take_max: LONG,
             behind_max: Duration::from_millis(200),
+            ..TWO
         };
         let (address, _) = server(bounds).await;
         let mut slow = connect(address).await;
@@ -387,12 +378,6 @@ mod tests {
 
     #[tokio::test]
     async fn clients_that_ask_without_waiting_for_answers_keep_no_other_out() {
-        let bounds = Bounds {
-            connections_max: 2,
-            head_max: LONG,
-            take_max: LONG,
-            behind_max: LONG,
-        };
         // As one that asks a disk: when it is answered, the next one of the same client is there already.
         let hop = || async {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -403,7 +388,7 @@ mod tests {
             .route("/hop", get(hop));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, router, bounds));
+        tokio::spawn(serve(listener, router, TWO));
         for _ in 0..2 {
             flood(address, "/hop");
         }
@@ -428,13 +413,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_still_takes_its_answer_is_not_the_one_that_was_silent_longest() {
-        let bounds = Bounds {
-            connections_max: 2,
-            head_max: LONG,
-            take_max: LONG,
-            behind_max: LONG,
-        };
-        let (address, _) = server(bounds).await;
+        let (address, _) = server(TWO).await;
         let mut slow = connect(address).await;
         ask(&mut slow, "/large").await;
         let mut count = read_count(&mut slow, 1).await;
@@ -453,10 +432,8 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_takes_nothing_of_its_answer_is_ended_and_one_that_takes_some_is_not() {
         let bounds = Bounds {
-            connections_max: 2,
-            head_max: LONG,
             take_max: Duration::from_secs(2),
-            behind_max: LONG,
+            ..TWO
         };
         let (address, _) = server(bounds).await;
         let (mut stuck, mut slow) = (connect(address).await, connect(address).await);

@@ -107,6 +107,16 @@ impl Client {
         (id, data)
     }
 
+    /// Takes replays of all rows from one to before another, none twice and none left out.
+    async fn takes_rows(&mut self, mut next: u64, end: u64) {
+        while next < end {
+            let (_, replay) = self.expect("replay").await;
+            assert_eq!(replay["first"], next);
+            next += replay["columns"][0].as_array().unwrap().len() as u64;
+        }
+        assert_eq!(next, end);
+    }
+
     async fn greeted(&mut self) -> Value {
         let (_, hello) = self.expect("hello").await;
         self.expect("attention").await;
@@ -265,13 +275,7 @@ async fn a_client_that_takes_none_of_its_rows_holds_up_no_rows_of_others() {
     // Time enough for it to take more of them, if it would.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(answers.available_permits(), all - 1);
-    let mut next = 1;
-    while next < 1000 {
-        let (_, replay) = client.expect("replay").await;
-        assert_eq!(replay["first"], next);
-        next += replay["columns"][0].as_array().unwrap().len() as u64;
-    }
-    assert_eq!(next, 1000);
+    client.takes_rows(1, 1000).await;
 }
 
 #[tokio::test]
@@ -317,13 +321,7 @@ async fn rows_of_ten_seconds_go_on_behind_a_long_gap_with_all_that_are_kept() {
     (0..45_000).for_each(|row| world.take(&format!("a {row}\n")));
     let mut client = world.begin(world.asked(Step::TenSeconds, world.last(0)), always());
     client.greeted().await;
-    let mut next = 1;
-    while next < 4500 {
-        let (_, replay) = client.expect("replay").await;
-        assert_eq!(replay["first"], next);
-        next += replay["columns"][0].as_array().unwrap().len() as u64;
-    }
-    assert_eq!(next, 4500);
+    client.takes_rows(1, 4500).await;
 }
 
 #[tokio::test]
