@@ -10,7 +10,7 @@ use std::fmt;
 
 /// Bytes that all rows may take together. Catalog and newest rows are some 4 MiB at most.
 pub const BYTES_MAX: usize = 60 << 20;
-/// Rows that one answer to the console has at most, and a stream replays.
+/// Rows of an hour at one second; an event of a stream replays no more.
 pub const ROWS_MAX: u64 = 3600;
 /// Numbers that one answer may have: all rows of 512 series, or fewer rows of more.
 pub const NUMBERS_MAX: u64 = 512 * ROWS_MAX;

@@ -67,10 +67,7 @@ impl Source {
 
     /// The mapped page, if there is one.
     pub fn reader(&self) -> Option<Arc<Reader>> {
-        match self.found() {
-            Found::Page(reader) => Some(reader),
-            Found::NoPage | Found::Away(_) => None,
-        }
+        self.page_or_why().ok()
     }
 
     /// The mapped page, or why there is none.
