@@ -1,5 +1,6 @@
 // How much of what was refused is still there: each shard keeps its last refusals, so many of one kind leave no room for another.
 
+import { grouped } from './group';
 import type { Refusal } from './wire';
 
 // What a shard keeps, and what control sends of all shards.
@@ -10,8 +11,8 @@ const FULL = KEPT - 28;
 
 // Since when all refusals are here; -Infinity: none has gone. The newest come first.
 export function wholeSince(refusals: readonly Refusal[]): number {
-  const shards = [...new Set(refusals.map((it) => it.shard))].map((shard) => refusals.filter((it) => it.shard === shard));
-  const full = shards.filter((it) => it.length >= FULL);
+  const shards = grouped(refusals, (it) => String(it.shard));
+  const full = [...shards.values()].filter((it) => it.length >= FULL);
   if (refusals.length >= SENT) full.push([...refusals]);
   return Math.max(-Infinity, ...full.map((it) => it[it.length - 1].t_ms));
 }
